@@ -8,9 +8,6 @@ use serde_json::Value;
 use super::encoding;
 use crate::system::env;
 
-/// Largest depth of values in tables and lists: deeper ones would overflow the stack.
-pub(super) const MAX_DEPTH: usize = 64;
-
 /// Largest length of a text for which a replacement of a mistake is looked for, in bytes: the whole text is read again
 /// for each candidate.
 pub(super) const MAX_TRIED: usize = 20_000;

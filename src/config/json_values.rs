@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::document::{MAX_DEPTH, Origin, Origins, Span};
+use super::document::{Origin, Origins, Span};
 use super::mistakes::syntax::SyntaxError;
+use super::nesting::{MAX_DEPTH, nested_too_deep};
 use super::value_path::join;
 
 /// Returns the value of `root`, which is a slice of `text`, and adds the origins of the values in it to `origins`.
@@ -39,8 +40,7 @@ impl JsonReader<'_> {
         match source.as_bytes().first() {
             Some(b'{' | b'[') if self.depth == MAX_DEPTH => {
                 let start = self.range(source).start;
-                let message = format!("values are nested more than {MAX_DEPTH} deep");
-                Err(SyntaxError::new(message, start..start + 1).hint("no key needs more than six levels"))
+                Err(nested_too_deep(start..start + 1))
             }
             Some(first @ (b'{' | b'[')) => {
                 self.depth += 1;

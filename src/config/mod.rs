@@ -15,6 +15,7 @@ mod document;
 mod dotted_keys;
 mod encoding;
 mod json_values;
+mod nesting;
 mod parse;
 mod renamed_keys;
 mod set;

@@ -16,6 +16,7 @@ use super::mistakes::render::{MAX_MESSAGE, shortened, snippet, visible};
 use super::mistakes::replacement::Syntax;
 use super::mistakes::syntax::{self, SyntaxError};
 use super::mistakes::syntax_fix::{self, Grammar, SyntaxFix, find_fix};
+use super::nesting::nesting_mistake;
 use super::renamed_keys::rename_keys;
 use super::toml_values::toml_values;
 
@@ -71,6 +72,9 @@ enum ParseError {
 }
 
 fn parse_toml(text: &str, origins: &mut Origins) -> Result<Value, ParseError> {
+    if let Some(mistake) = nesting_mistake(text) {
+        return Err(ParseError::Value(mistake));
+    }
     let table = DeTable::parse(text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
         ParseError::Parser(SyntaxError::new(error.message().trim(), span))

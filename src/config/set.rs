@@ -4,12 +4,13 @@ use serde_json::{Map, Value};
 use toml::de::DeTable;
 
 use super::deserialize::is_accepted;
-use super::document::{ConfigDocument, MAX_DEPTH, Origin, Origins};
+use super::document::{ConfigDocument, Origin, Origins};
 use super::dotted_keys::{UserKeyTables, split_path};
 use super::mistakes::render::{MAX_MESSAGE, MAX_SHOWN, shortened};
 use super::mistakes::replacement::{Syntax, inside_quotes};
 use super::mistakes::syntax::toml_mistake;
 use super::mistakes::syntax_fix::{Grammar, find_fix};
+use super::nesting::{MAX_DEPTH, nesting_mistake};
 use super::renamed_keys::rename_last_part;
 use super::toml_values::toml_values;
 use super::value_path::{is_within, join};
@@ -169,6 +170,9 @@ fn split(set: &str) -> Option<(&str, &str)> {
 /// Fails if the text begins like a table or a list but is not TOML, and if a number in it cannot be represented.
 pub(super) fn set_value(text: &str) -> Result<Value, InvalidToml> {
     let line = format!("{PREFIX}{}", text.trim());
+    if let Some(mistake) = nesting_mistake(&line) {
+        return Err(InvalidToml { message: mistake.message, start: None });
+    }
     match DeTable::parse(&line) {
         Ok(table) if table.get_ref().len() == 1 => match toml_values(table.get_ref(), &mut Origins::new()) {
             Ok(mut values) => Ok(values["value"].take()),

@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde_json::value::RawValue;
 use toml::de::DeTable;
 
+use super::super::nesting::nesting_mistake;
 use crate::system::env;
 
 /// A text that cannot be read as TOML or JSON.
@@ -34,6 +35,9 @@ impl SyntaxError {
 
 /// Returns the byte of the first mistake of syntax in `text`, read as TOML; `None` if there is none.
 pub(in crate::config) fn toml_mistake(text: &str) -> Option<usize> {
+    if let Some(mistake) = nesting_mistake(text) {
+        return Some(mistake.span.start);
+    }
     DeTable::parse(text).err().map(|error| error.span().map_or(0, |span| span.start))
 }
 

@@ -2,10 +2,12 @@
 //! more memory than its bound.
 //!
 //! The inputs are mutations of valid ones, by the grammar of each format where it has checksums or lengths. They are
-//! functions of a seed and a number, so that a failure can be repeated. Two environment variables:
+//! functions of a seed and a number, so that a failure can be repeated. Environment variables:
 //!
 //! - `LTH_FUZZ_CASES`: number of inputs of each reader, 400 by default. Slow readers get a tenth.
 //! - `LTH_FUZZ_SEED`: seed of the mutations, 1 by default.
+//! - `LTH_FUZZ_LAST`: a file that gets each input before it is read, for one that ends the process (with
+//!   `--test-threads 1`).
 //!
 //! A million inputs: `LTH_FUZZ_CASES=100000 cargo test --release --test all fuzz:: -- --nocapture`.
 
@@ -82,6 +84,9 @@ impl Target<'_> {
         let (mut accepted, mut largest, mut longest) = (0, 0, Duration::ZERO);
         for case in 0..cases {
             let input = Mutator::new(seed, self.name, case).mutated(&self.corpus, self.words, self.mend);
+            if let Some(last) = env::value("LTH_FUZZ_LAST") {
+                write(Path::new(&last), &input);
+            }
             let mut reading = self.reading(&input);
             if reading.time > MAX_TIME {
                 // The machine may have been busy: only the time of its processor counts.

@@ -1,8 +1,10 @@
 //! Inputs that broke a reader, found by the mutations.
 
+use std::process::Command;
+
 use lth::config::{ConfigDocument, Override, UsageError};
 
-use super::super::support::smoke_document;
+use super::super::support::{SMOKE, lth, smoke_document, stderr};
 
 #[test]
 fn control_characters_of_an_override_do_not_reach_the_terminal() {
@@ -28,5 +30,23 @@ fn errors_about_a_long_override_are_short() {
     for change in overrides {
         let error = ConfigDocument::parse_with("a.toml", &text, &[change]).unwrap_err();
         assert!(error.len() < 5_000, "{} bytes: {error:.500}", error.len());
+    }
+}
+
+/// The TOML parser overflowed the stack: after a mistake it has no bound on nesting.
+#[test]
+fn brackets_that_are_nested_deep_after_a_mistake_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("deep.toml");
+    let refused = |command: &mut Command| {
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains("values are nested more than 64 deep"), "{}", stderr(&output));
+    };
+    for pattern in ["[", "{a=", "{mask={ond',at=[2]},f=", "{a={ond',at=[2]},f="] {
+        lth::system::files::write(&file, format!("a={}", pattern.repeat(50_000)).as_bytes()).unwrap();
+        refused(lth().arg("check").arg(&file));
+        let set = format!("arms={}", pattern.repeat(100_000 / pattern.len()));
+        refused(lth().args(["check", SMOKE, "--set", &set]));
     }
 }
