@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -26,8 +27,8 @@ pub struct Span {
 pub enum Origin {
     /// The file.
     File(Span),
-    /// The `--set` option with this text.
-    Set(String),
+    /// The `--set` option with this text, which all values in it share.
+    Set(Arc<str>),
     /// The `--unset` option with this text: it removed the value that was there, so that the default holds.
     Unset(String),
 }

@@ -165,7 +165,8 @@ mod tests {
                 let (line, column) = document.position(span.value.start);
                 format!("{line}:{column} {}", &document.text[span.value.clone()])
             }
-            Some(Origin::Set(text) | Origin::Unset(text)) => text.clone(),
+            Some(Origin::Set(text)) => text.to_string(),
+            Some(Origin::Unset(text)) => text.clone(),
             None => "default".into(),
         }
     }

@@ -96,9 +96,9 @@ mod tests {
         let document = ConfigDocument::parse("e.toml", &text, &sets).unwrap();
         assert_eq!(value(&document, "/train/matmul_precision").as_deref(), Some("\"bf16\""));
         assert_eq!(value(&document, "/train/products"), None);
-        assert_eq!(document.exact_origin("train.matmul_precision"), Some(&Origin::Set(sets[0].clone())));
+        assert_eq!(document.exact_origin("train.matmul_precision"), Some(&Origin::Set(sets[0].as_str().into())));
         assert_eq!(value(&document, "/arms/more/rewind_optimizer").as_deref(), Some("\"restore\""));
-        assert_eq!(document.exact_origin("arms.more.rewind_optimizer"), Some(&Origin::Set(sets[1].clone())));
+        assert_eq!(document.exact_origin("arms.more.rewind_optimizer"), Some(&Origin::Set(sets[1].as_str().into())));
     }
 
     #[test]

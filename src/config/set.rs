@@ -1,5 +1,7 @@
 //! Values on the command line: `--set key.path=value`.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use toml::de::DeTable;
 
@@ -69,12 +71,13 @@ impl ConfigDocument {
             wrong(&unreadable.message) + &hint.unwrap_or_default()
         })?;
         self.origins.retain(|key, _| !is_within(key, &path));
-        self.mark(&path, &value, set);
-        self.insert(&parts, value, set).map_err(|what| wrong(&what))
+        let set = Arc::from(set);
+        self.mark(&path, &value, &set);
+        self.insert(&parts, value, &set).map_err(|what| wrong(&what))
     }
 
     /// Inserts `value` at the path `parts`; missing tables on the way are created.
-    fn insert(&mut self, parts: &[String], value: Value, set: &str) -> Result<(), String> {
+    fn insert(&mut self, parts: &[String], value: Value, set: &Arc<str>) -> Result<(), String> {
         let Some((last, tables)) = parts.split_last() else { return Ok(()) };
         let no_table = |path: &str, part: &str| format!("`{path}` is not a table and has no `{part}`");
         let mut table = &mut self.root;
@@ -85,7 +88,7 @@ impl ConfigDocument {
             };
             path = join(&path, part);
             if !map.contains_key(part) {
-                self.origins.insert(path.clone(), Origin::Set(set.to_owned()));
+                self.origins.insert(path.clone(), Origin::Set(Arc::clone(set)));
             }
             table = map.entry(part).or_insert_with(|| Value::Object(Map::new()));
         }
@@ -134,8 +137,8 @@ impl ConfigDocument {
     }
 
     /// Makes `set` the origin of `value` at `path` and of every value in it.
-    fn mark(&mut self, path: &str, value: &Value, set: &str) {
-        self.origins.insert(path.to_owned(), Origin::Set(set.to_owned()));
+    fn mark(&mut self, path: &str, value: &Value, set: &Arc<str>) {
+        self.origins.insert(path.to_owned(), Origin::Set(Arc::clone(set)));
         match value {
             Value::Object(map) => map.iter().for_each(|(key, inner)| self.mark(&join(path, key), inner, set)),
             Value::Array(list) => {
