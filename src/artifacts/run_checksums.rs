@@ -62,11 +62,10 @@ impl RunChecksums {
     /// comments; `None` if the text is damaged.
     fn from_text(text: &str) -> Option<Self> {
         let lines = if text.starts_with(FIRST_LINE) {
-            let (lines, last) = text.strip_suffix('\n')?.rsplit_once('\n')?;
-            let lines = format!("{lines}\n");
-            (last.strip_prefix(LAST_LINE)? == sha256(lines.as_bytes())).then_some(lines)?
+            let (lines, sum) = text.strip_suffix('\n')?.rsplit_once(LAST_LINE)?;
+            (sum == sha256(lines.as_bytes())).then_some(lines)?
         } else {
-            text.to_owned()
+            text
         };
         let parse = |line: &str| {
             let (sum, name) = line.split_once("  ")?;

@@ -64,7 +64,7 @@ impl CancelToken {
 }
 
 /// Returns the signals that this process was started to ignore, signal n in bit n − 1; 0 if the system has no `/proc`.
-fn ignored_signals() -> u64 {
+pub fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or_default()

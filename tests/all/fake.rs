@@ -50,8 +50,8 @@ weights = "reinit"
 /// The error of `Fault::TooManyLanes`.
 const OUT_OF_MEMORY: &str = "the fake has too little memory";
 
-/// What goes wrong in the fake trainer. But for `Revive`, `LaneDependent` and `TooManyLanes`, only networks with a given number of kept
-/// weights are affected.
+/// What goes wrong in the fake trainer. But for `Revive`, `LaneDependent` and `TooManyLanes`, only networks with a given
+/// number of kept weights are affected.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fault {
     /// Nothing.

@@ -268,10 +268,7 @@ pub(crate) fn all_files(folder: &Path) -> Vec<PathBuf> {
 /// Returns whether this process, and so the commands that it starts, ignores the signal with this number, as under
 /// `nohup`; prints then that a test is skipped.
 pub(crate) fn ignores_signal(number: i32) -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
-    let ignores = mask >> (number - 1) & 1 == 1;
+    let ignores = lth::system::cancel::ignored_signals() >> (number - 1) & 1 == 1;
     if ignores {
         println!("skipped: these tests were started with signal {number} ignored");
     }

@@ -13,8 +13,7 @@ use super::verifier::Verifier;
 use crate::artifacts::{RoundRow, RunChecksums, from_csv, open_run_file, to_csv};
 use crate::base::outcome::OutcomeKind;
 use crate::lottery::TrainingSpec;
-use crate::system::files;
-use crate::system::files::Lock;
+use crate::system::files::{self, Lock};
 use crate::system::paths::RunDir;
 
 impl Verifier<'_> {
@@ -96,11 +95,10 @@ impl Verifier<'_> {
         let path = self.run_dir.file(name);
         match files::read_if_present(&path) {
             Ok(stored) => check.compare(&path, stored.as_deref(), expected, advice_on(name)),
-            Err(error) => check.differ(
-                format!("`{}`", path.display()),
-                format!("{error:#}"),
-                advice_on_error(&error, WRITE_AGAIN),
-            ),
+            Err(error) => {
+                let advice = advice_on_error(&error, advice_on(name));
+                check.differ(format!("`{}`", path.display()), format!("{error:#}"), advice);
+            }
         }
     }
 }

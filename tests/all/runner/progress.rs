@@ -74,18 +74,17 @@ fn check(sets: &[&str]) {
 /// Like [`check`], for a run that is interrupted at least `count` times. Returns the folder of the uninterrupted run.
 fn check_interrupted(sets: &[&str], count: usize) -> tempfile::TempDir {
     let [whole, interrupted] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    let folder = whole;
-    run(sets, folder.path(), None);
+    run(sets, whole.path(), None);
     let (attempts, messages) = run(sets, interrupted.path(), Some(2));
     assert!(attempts > count, "{sets:?}: {attempts} attempts");
     let resumed = messages.iter().filter(|text| text.contains(": resumed at iteration ")).count();
     assert!(resumed > count / 2, "{sets:?}: {messages:?}");
-    let [whole, interrupted] = [folder.path(), interrupted.path()].map(results);
-    assert!(whole.keys().eq(interrupted.keys()), "{sets:?}: nothing is left over");
-    for (name, bytes) in &whole {
-        assert!(*bytes == interrupted[name], "{sets:?}: {} differs", name.display());
+    let [expected, found] = [&whole, &interrupted].map(|folder| results(folder.path()));
+    assert!(expected.keys().eq(found.keys()), "{sets:?}: nothing is left over");
+    for (name, bytes) in &expected {
+        assert!(*bytes == found[name], "{sets:?}: {} differs", name.display());
     }
-    folder
+    whole
 }
 
 #[test]
