@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::folders;
 use super::overrides::OverrideArgs;
-use crate::config::{self, ConfigDocument, CountOrAuto, Experiment};
+use crate::config::{self, ConfigDocument, CountOrAuto, Experiment, Override};
 use crate::data::{self, RawImages};
 use crate::engine::torch;
 use crate::lottery::{Study, Surroundings};
@@ -70,7 +70,15 @@ impl LoadedExperiment {
     /// # Errors
     /// Returns a [`config::UsageError`] with every mistake found in the configuration.
     pub(super) fn load(args: &ExperimentArgs) -> Result<Self> {
-        let (document, experiment) = read(args)?;
+        Self::load_from(args, &ConfigSource::of(args)?)
+    }
+
+    /// Like [`load`](Self::load), for a configuration whose text has been read.
+    ///
+    /// # Errors
+    /// Fails like [`load`](Self::load).
+    pub(super) fn load_from(args: &ExperimentArgs, source: &ConfigSource) -> Result<Self> {
+        let (document, experiment) = read_with(args, source, &[])?;
         let loaded = Self::resolve(document, experiment)?;
         if let Some(note) = &loaded.study.resolved.dataset.note {
             ui::eprint_line(&format!("note: {note}"));
@@ -121,7 +129,19 @@ pub(super) fn workers_limit(study: &Study) -> Option<String> {
 /// # Errors
 /// Returns a [`config::UsageError`] if the file cannot be read, and with every mistake in it.
 pub(super) fn read(args: &ExperimentArgs) -> Result<(ConfigDocument, Experiment)> {
-    let document = document(args)?;
+    read_with(args, &ConfigSource::of(args)?, &[])
+}
+
+/// Like [`read`], for a configuration whose text has been read, with `more` overrides after those of the command line.
+///
+/// # Errors
+/// Returns a [`config::UsageError`] with every mistake in the configuration.
+pub(super) fn read_with(
+    args: &ExperimentArgs,
+    source: &ConfigSource,
+    more: &[Override],
+) -> Result<(ConfigDocument, Experiment)> {
+    let document = source.parse(&[&args.overrides.0, more].concat())?;
     let mut experiment = config::read(&document)?;
     look_beside(&args.config, &mut experiment);
     if let Some(dir) = &args.data_dir {
@@ -143,20 +163,40 @@ fn look_beside(config: &Path, experiment: &mut Experiment) {
     }
 }
 
-/// Reads the text of the configuration, and applies the overrides of the command line.
-fn document(args: &ExperimentArgs) -> Result<ConfigDocument> {
-    let usage_error = |text: String| config::UsageError::from_text(&text);
-    let (name, bytes) = if args.is_stdin() {
-        (config::STDIN.to_owned(), read_stdin()?)
-    } else {
-        let refuse = |error: anyhow::Error| {
-            let hint = suggest_config(&args.config);
-            config::UsageError::from_text(&format!("error: {error:#}\n\nhint: {hint}"))
+/// The text of a configuration.
+pub(super) struct ConfigSource {
+    /// The file as the user named it.
+    name: String,
+    text: String,
+}
+
+impl ConfigSource {
+    /// Reads the text of the configuration.
+    ///
+    /// # Errors
+    /// Returns a [`config::UsageError`] if the file cannot be read, or is no text.
+    pub(super) fn of(args: &ExperimentArgs) -> Result<Self> {
+        let (name, bytes) = if args.is_stdin() {
+            (config::STDIN.to_owned(), read_stdin()?)
+        } else {
+            let refuse = |error: anyhow::Error| {
+                let hint = suggest_config(&args.config);
+                config::UsageError::from_text(&format!("error: {error:#}\n\nhint: {hint}"))
+            };
+            (args.config.display().to_string(), read_file(&args.config).map_err(refuse)?)
         };
-        (args.config.display().to_string(), read_file(&args.config).map_err(refuse)?)
-    };
-    let text = config::decode(&name, bytes).map_err(usage_error)?;
-    Ok(ConfigDocument::parse_with(&name, &text, &args.overrides.0).map_err(usage_error)?)
+        let text = config::decode(&name, bytes).map_err(|text| config::UsageError::from_text(&text))?;
+        Ok(Self { name, text })
+    }
+
+    /// Returns the configuration with these overrides.
+    ///
+    /// # Errors
+    /// Fails with the first mistake of syntax.
+    pub(super) fn parse(&self, overrides: &[Override]) -> Result<ConfigDocument, config::UsageError> {
+        let document = ConfigDocument::parse_with(&self.name, &self.text, overrides);
+        document.map_err(|text| config::UsageError::from_text(&text))
+    }
 }
 
 /// Reads standard input to its end.

@@ -34,6 +34,7 @@ mod show;
 mod stability;
 mod stop_notice;
 mod stored_study;
+mod sweep;
 mod trainers;
 mod usage_tips;
 mod verify;

@@ -122,7 +122,7 @@ fn note_unknown_experiment(analysis: &RunAnalysis) {
 ///
 /// # Errors
 /// Fails, and writes nothing, if a file that `lth` did not write has the name of a file of the report.
-fn write(folder: &ReportDir, analyses: &[RunAnalysis]) -> Result<PathBuf> {
+pub(super) fn write(folder: &ReportDir, analyses: &[RunAnalysis]) -> Result<PathBuf> {
     analyses.iter().for_each(note_unknown_experiment);
     let files = report::files(analyses)?;
     let owned = WrittenFiles::read(&folder.0)?;

@@ -7,12 +7,13 @@ use clap::Args;
 
 use super::execution::Execution;
 use super::json::RunResult;
-use super::load::{ExperimentArgs, LoadedExperiment, RunsArgs, workers, workers_limit};
+use super::load::{ConfigSource, ExperimentArgs, LoadedExperiment, RunsArgs, workers, workers_limit};
 use super::output::OutputArgs;
 use super::provenance::config_file;
 use super::report::write_run_report;
 use super::show::summary_text;
 use super::stop_notice::with_stop_notice;
+use super::sweep::{SharedTrainings, SweepArgs, SweepPoint, load_points, sweep_folder, write_sweep};
 use super::trainers::EngineTrainerFactory;
 use crate::artifacts::{LastEvaluations, in_progress, resume_command};
 use crate::base::format::{count_of, with_thousands};
@@ -33,6 +34,8 @@ pub(super) struct RunArgs {
     experiment: ExperimentArgs,
     #[command(flatten)]
     runs: RunsArgs,
+    #[command(flatten)]
+    sweep: SweepArgs,
     /// Archive the stored training runs of this experiment, and train them again. Nothing is deleted.
     #[arg(long)]
     fresh: bool,
@@ -47,7 +50,45 @@ pub(super) struct RunArgs {
 pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     // First of all, so that no signal ends the process in another way.
     let cancel = CancelToken::on_signals().context("could not listen for signals")?;
-    let LoadedExperiment { document, study, images } = LoadedExperiment::load(&args.experiment)?;
+    let source = ConfigSource::of(&args.experiment)?;
+    match load_points(&args.experiment, &source, &args.sweep)? {
+        None => run_experiment(args, LoadedExperiment::load_from(&args.experiment, &source)?, &cancel),
+        Some(points) => run_points(args, points, &cancel),
+    }
+}
+
+/// Runs the experiments of a sweep one after the other, and writes the table and the report of the sweep. A point whose
+/// training runs fail does not stop the others. Returns the exit code.
+fn run_points(args: &RunArgs, points: Vec<SweepPoint>, cancel: &CancelToken) -> Result<Exit> {
+    let runs = args.runs.folder()?;
+    let count = points.len();
+    let folder = sweep_folder(&runs, &points);
+    if args.output.shows_progress() {
+        ui::eprint_line(&format!("sweep: {}", SharedTrainings::of(&points).text(count)));
+    }
+    let mut failed = Vec::new();
+    let mut run_dirs = Vec::new();
+    for (index, SweepPoint { label, loaded }) in points.into_iter().enumerate() {
+        if args.output.shows_progress() {
+            ui::eprint_line(&format!("point {} of {count}: {label}", index + 1));
+        }
+        run_dirs.push(runs.run_dir(&loaded.study.experiment.name, &loaded.study.plan.id()));
+        match run_experiment(args, loaded, cancel)? {
+            Exit::Success => {}
+            exit if cancel.is_cancelled() => return Ok(exit),
+            _ => failed.push(label),
+        }
+    }
+    write_sweep(&folder, run_dirs)?;
+    for label in &failed {
+        ui::eprint_line(&format!("error: point `{label}` has training runs without a result"));
+    }
+    Ok(if failed.is_empty() { Exit::Success } else { Exit::Failure })
+}
+
+/// Runs an experiment and returns the exit code.
+fn run_experiment(args: &RunArgs, loaded: LoadedExperiment, cancel: &CancelToken) -> Result<Exit> {
+    let LoadedExperiment { document, study, images } = loaded;
     let runs = args.runs.folder()?;
     let run_dir = runs.run_dir(&study.experiment.name, &study.plan.id());
     let trainers = EngineTrainerFactory::new(&study, images);
@@ -55,7 +96,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     if args.fresh {
         // Load the data before anything is archived: without them nothing can be trained.
         trainers.load_dataset()?;
-        archive(&study.plan, &runs, &run_dir, &cancel, !args.output.shows_progress())?;
+        archive(&study.plan, &runs, &run_dir, cancel, !args.output.shows_progress())?;
     }
     let command = command(args, &document, &run_dir);
     let execution = Execution {
@@ -65,14 +106,14 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
         run_dir: &run_dir,
         trainers: &trainers,
         sink: &sink,
-        cancel: &cancel,
+        cancel: cancel,
         command: &command,
     };
     let _running = execution.register()?;
     if args.output.shows_progress() {
         print_notes(&study);
     }
-    let mut outcome = with_stop_notice(&cancel, &sink, || execution.run())?;
+    let mut outcome = with_stop_notice(cancel, &sink, || execution.run())?;
     if let Some(error) = outcome.stop_error.take() {
         print_stop_by_error(&outcome, &study, &error, args.output.shows_progress());
         let mut result = run_result(&study, &run_dir, RunState::Interrupted, Exit::Failure, &outcome);

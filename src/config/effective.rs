@@ -82,7 +82,7 @@ fn bare_or_quoted(key: &str) -> String {
 }
 
 /// Returns a value as TOML writes it on one line.
-fn inline(value: &Value) -> String {
+pub(super) fn inline(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
         Value::Object(map) => {

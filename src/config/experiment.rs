@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::arms::{ArmKeys, Arms};
 use super::checker::Checker;
@@ -82,6 +83,11 @@ pub(super) struct ExperimentKeys {
     /// last digits, on `lanes`.
     #[serde(default)]
     run: RunConfig,
+    /// Axes of a sweep: settings by their paths, each with a list of values, such as
+    /// `"prune.rate.linear" = [0.1, 0.2, 0.4]`. Each combination of values is an experiment of its own; with `zip = true`
+    /// the first values of all axes make the first experiment, the second ones the second, and so on.
+    #[serde(default)]
+    sweep: Map<String, Value>,
 }
 
 impl ExperimentKeys {
@@ -115,6 +121,8 @@ impl ExperimentKeys {
         let is_name = !self.name.is_empty() && self.name.chars().all(is_name_character);
         checker.require("name", is_name, "must be made of small letters, digits, `_` and `-`");
         let is_short = self.name.len() <= MAX_NAME_LENGTH;
+        let hint = "`lth run` and `lth plan` take sweeps; `--unset sweep` leaves one experiment";
+        checker.require("sweep", self.sweep.is_empty(), &format!("is not possible here: {hint}"));
         checker.require("name", is_short, "must not be longer than 100 letters");
         checker.require("replicates", self.replicates > 0, "must be at least 1");
         let trainings = self.arms.max_trainings(self.rounds).saturating_mul(u64::from(self.replicates));

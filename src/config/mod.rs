@@ -48,6 +48,9 @@ mod train;
 mod training_length;
 mod training_time;
 
+// Several experiments in one configuration.
+mod sweep;
+
 // Mistakes, and names that other programs would misread.
 mod mistakes;
 mod name_check;
@@ -88,6 +91,7 @@ pub use report::ReportConfig;
 pub use run::{EngineChoice, KeepWeights, MAX_LANES, RunConfig};
 pub use schema::schema;
 pub use snapshot_interval::SnapshotInterval;
+pub use sweep::{SWEEP, Sweep, SweepAxis};
 pub use train::{Dtype, MatmulPrecision, TrainConfig};
 pub use training_time::TrainingTime;
 pub use value_path::for_each_leaf;

@@ -153,7 +153,7 @@ impl ConfigDocument {
 const PREFIX: &str = "value = ";
 
 /// Returns the key and the value of a `--set`; an `=` inside quotes is part of the key.
-fn split(set: &str) -> Option<(&str, &str)> {
+pub(super) fn split(set: &str) -> Option<(&str, &str)> {
     let mut quote = None;
     for (index, c) in set.char_indices() {
         match (quote, c) {

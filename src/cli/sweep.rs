@@ -1,0 +1,114 @@
+//! The points of a sweep: one experiment for each combination of the values of `[sweep]` and `--sweep`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::load::{ConfigSource, ExperimentArgs, LoadedExperiment, read_with};
+use super::report::write as write_report;
+use crate::base::format::{count_of, with_thousands};
+use crate::base::key::ContentHash;
+use crate::config::{Override, SWEEP, Sweep};
+use crate::report::{self, Run, RunAnalysis};
+use crate::system::files;
+use crate::system::paths::{ReportDir, RunDir, RunsDir};
+use crate::ui;
+
+#[derive(Debug, Args)]
+pub(super) struct SweepArgs {
+    /// Take an experiment for each of these values of a setting, such as `train.lr=0.01,0.1`. Repeatable: for each
+    /// combination of values.
+    #[arg(long = "sweep", value_name = "KEY.PATH=VALUE,…")]
+    options: Vec<String>,
+}
+
+/// A point of a sweep.
+pub(super) struct SweepPoint {
+    /// Its settings as text for display, such as `prune.rate.linear=0.2 train.lr=0.1`.
+    pub(super) label: String,
+    /// Its experiment. The images of custom data are read again when they are needed.
+    pub(super) loaded: LoadedExperiment,
+}
+
+/// Loads the experiment of every point of a sweep, in the order of the axes; `None` if the configuration has no `[sweep]`
+/// and there is no `--sweep`.
+///
+/// # Errors
+/// Fails with the mistakes of the axes, or of the first point that has any.
+pub(super) fn load_points(
+    args: &ExperimentArgs,
+    source: &ConfigSource,
+    sweep: &SweepArgs,
+) -> Result<Option<Vec<SweepPoint>>> {
+    let document = source.parse(&args.overrides.0)?;
+    let Some(axes) = Sweep::of(&document, &sweep.options)? else { return Ok(None) };
+    let points = axes.points();
+    let count = points.len();
+    let load = |(index, sets): (usize, Vec<String>)| {
+        let label = sets.join(" ");
+        let unset = document.root.get(SWEEP).map(|_| Override::Unset(SWEEP.to_owned()));
+        let more: Vec<Override> = unset.into_iter().chain(sets.into_iter().map(Override::Set)).collect();
+        let point = || format!("point {} of {count} of the sweep ({label})", index + 1);
+        let (document, experiment) = read_with(args, source, &more).with_context(point)?;
+        let loaded = LoadedExperiment::resolve(document, experiment).with_context(point)?;
+        Ok(SweepPoint { label, loaded: LoadedExperiment { images: None, ..loaded } })
+    };
+    points.into_iter().enumerate().map(load).collect::<Result<_>>().map(Some)
+}
+
+/// Numbers of training runs of a sweep.
+pub(super) struct SharedTrainings {
+    /// Those of all points together, each key once for each point.
+    pub(super) of_points: usize,
+    /// The different ones among them, which are trained.
+    pub(super) different: usize,
+}
+
+impl SharedTrainings {
+    /// Counts the training runs of the points.
+    pub(super) fn of(points: &[SweepPoint]) -> Self {
+        let keys = |point: &SweepPoint| -> BTreeSet<ContentHash> {
+            point.loaded.study.plan.trainings.iter().map(|spec| spec.key).collect()
+        };
+        let of_points: Vec<BTreeSet<ContentHash>> = points.iter().map(keys).collect();
+        let different: BTreeSet<&ContentHash> = of_points.iter().flatten().collect();
+        Self { of_points: of_points.iter().map(BTreeSet::len).sum(), different: different.len() }
+    }
+}
+
+impl SharedTrainings {
+    /// Returns the numbers as text, for a sweep with `points` points.
+    pub(super) fn text(&self, points: usize) -> String {
+        let different = count_of(self.different as u64, "training run");
+        let shared = self.of_points - self.different;
+        let points = count_of(points as u64, "point");
+        format!("{points}, {different}; {} are shared by points and are trained once", with_thousands(shared as u64))
+    }
+}
+
+/// Returns the folder of the table and the report of a sweep: `<name>-sweep-<id>`, whose id is that of the plans of its
+/// points.
+pub(super) fn sweep_folder(runs: &RunsDir, points: &[SweepPoint]) -> PathBuf {
+    let ids: Vec<String> = points.iter().map(|point| point.loaded.study.plan.id().to_string()).collect();
+    let name = points.first().map_or("", |point| &point.loaded.study.experiment.name);
+    runs.0.join(format!("{name}-sweep-{}", ContentHash::of_json_text(&ids.join(" ")).short()))
+}
+
+/// Writes `sweep.csv` and the report on the runs of a sweep, and prints where they are and the best point by validation
+/// accuracy.
+///
+/// # Errors
+/// Fails if a run cannot be read or a file cannot be written.
+pub(super) fn write_sweep(folder: &Path, run_dirs: Vec<RunDir>) -> Result<()> {
+    let runs: Vec<Run> = run_dirs.into_iter().map(Run::open).collect::<Result<_>>()?;
+    let comparison = report::compare(&runs, |_| true);
+    let table = folder.join("sweep.csv");
+    files::write(&table, &report::results_to_csv(&comparison.results)?)?;
+    let analyses: Vec<RunAnalysis> = runs.into_iter().map(RunAnalysis::of).collect::<Result<_>>()?;
+    let page = write_report(&ReportDir(folder.join("report")), &analyses)?;
+    ui::eprint_line(&format!("sweep in {}", table.display()));
+    ui::eprint_line(&format!("report in {}", page.display()));
+    Ok(())
+}
