@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Error, Result};
 
 use crate::data::{Dataset, RawImages};
-use crate::engine::torch::{TorchProbe, friendly_torch_error, is_out_of_memory};
+use crate::engine::torch::{TorchProbe, friendly_torch_error, is_out_of_memory, torch_error_of_panic};
 use crate::engine::{EngineKind, Probe, Trainer, TrainerSpec};
 use crate::lottery::Study;
 use crate::runner::TrainerFactory;
@@ -65,6 +65,10 @@ impl TrainerFactory for EngineTrainerFactory<'_> {
 
     fn is_out_of_memory(&self, error: &Error) -> bool {
         is_out_of_memory(error)
+    }
+
+    fn error_of_panic(&self, message: &str) -> Option<Error> {
+        torch_error_of_panic(message)
     }
 
     fn explain(&self, error: Error, lanes: usize) -> Error {

@@ -34,6 +34,10 @@ pub trait TrainerFactory: Sync {
     /// Returns whether `error`, of a trainer or of its building, says that there was too little memory.
     fn is_out_of_memory(&self, error: &Error) -> bool;
 
+    /// Returns the error of the engine's library that made a trainer panic with this message; `None` if the panic is a
+    /// defect.
+    fn error_of_panic(&self, message: &str) -> Option<Error>;
+
     /// Returns `error` of a trainer with `lanes` lanes, or of the probe, with advice on which setting to change if
     /// there is any.
     fn explain(&self, error: Error, lanes: usize) -> Error;

@@ -84,7 +84,8 @@ impl<'a, 'p> Worker<'a, 'p> {
             self.trainers.remove(&trainer_key(group));
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message");
-            Err(anyhow!("a defect of this program: {text}"))
+            let error = self.context.trainers.error_of_panic(text);
+            Err(error.unwrap_or_else(|| anyhow!("a defect of this program: {text}")))
         });
         let rest = match result {
             Ok(()) => TaskOutcome::Cancelled,

@@ -244,6 +244,10 @@ impl TrainerFactory for FakeFactory<'_> {
         error.to_string() == OUT_OF_MEMORY
     }
 
+    fn error_of_panic(&self, _message: &str) -> Option<Error> {
+        None
+    }
+
     fn explain(&self, error: Error, _: usize) -> Error {
         error
     }

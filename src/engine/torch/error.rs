@@ -41,6 +41,15 @@ pub fn is_out_of_memory(error: &Error) -> bool {
         .is_some_and(|text| contains_any(text, &OUT_OF_MEMORY) || contains_any(text, &PERHAPS_OUT_OF_MEMORY))
 }
 
+/// Returns the error of libtorch that caused a panic with this message; `None` if the panic has another cause. Functions
+/// of the bindings that return no `Result` panic if libtorch fails.
+pub fn torch_error_of_panic(message: &str) -> Option<Error> {
+    let (_, quoted) = message.split_once("on an `Err` value: Torch(\"")?;
+    // The text is written as a string literal, with `\n` for the end of a line. The trace begins in the second line.
+    let first_line = quoted.split("\\n").next().unwrap_or_default();
+    Some(TchError::Torch(first_line.trim_end_matches("\")").to_owned()).into())
+}
+
 /// Returns the message of an error of libtorch, with its trace; `None` if the error is not libtorch's.
 fn torch_text(error: &Error) -> Option<&str> {
     match error.downcast_ref::<TchError>() {
@@ -105,6 +114,21 @@ mod tests {
         // What cuDNN says where libtorch's allocator has taken all memory (libtorch 2.11.0, H100).
         let text = on_gpu("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR");
         assert!(text.starts_with("libtorch: cuDNN error: CUDNN_STATUS_INTERNAL_ERROR. Perhaps GPU 0 has"), "{text}");
+    }
+
+    #[test]
+    fn panics_of_the_bindings_are_errors_of_libtorch() {
+        let panic = std::panic::catch_unwind(|| Tensor::zeros([1 << 45], (Kind::Float, Device::Cpu))).unwrap_err();
+        let error = torch_error_of_panic(panic.downcast_ref::<String>().unwrap()).unwrap();
+        assert!(is_out_of_memory(&error));
+        let text = message(error, None);
+        assert!(text.starts_with("this machine has too little memory for 16 networks at a time"), "{text}");
+        // What cuBLAS says where libtorch's allocator has taken all memory (libtorch 2.11.0, H100).
+        let cublas = "called `Result::unwrap()` on an `Err` value: Torch(\"CUDA error: CUBLAS_STATUS_ALLOC_FAILED when \
+                      calling `cublasCreate(handle)`\\nException raised from createCublasHandle\\n\")";
+        let text = message(torch_error_of_panic(cublas).unwrap(), Some(0));
+        assert!(text.starts_with("GPU 0 has too little memory for 16 networks"), "{text}");
+        assert!(torch_error_of_panic("called `Option::unwrap()` on a `None` value").is_none());
     }
 
     #[test]

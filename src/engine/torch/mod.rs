@@ -28,7 +28,7 @@ use host_buffer::TorchElement;
 pub use autograd::TorchProbe;
 pub use cuda::{cuda_devices, cuda_unavailable_reason};
 pub(super) use engine::DenseEngine;
-pub use error::{friendly_torch_error, is_out_of_memory};
+pub use error::{friendly_torch_error, is_out_of_memory, torch_error_of_panic};
 
 /// The version of libtorch that this program is made for.
 pub const LIBTORCH: &str = "2.11.0";
