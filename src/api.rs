@@ -13,7 +13,7 @@ use crate::cli::{EngineTrainerFactory, Execution, LoadedExperiment, write_run_re
 use crate::config::{self, ConfigDocument, UsageError};
 use crate::lottery::{ArtifactSource, DENSE, Plan, Study};
 use crate::report::{Run, RunAnalysis};
-use crate::runner::{EventSink, Store};
+use crate::runner::{EventSink, Selection, Store};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
 use crate::system::paths::{RunDir, RunsDir};
@@ -135,6 +135,7 @@ impl PlannedExperiment {
             trainers: &EngineTrainerFactory::new(&study, images),
             sink,
             cancel,
+            selection: &Selection::Whole,
             command: &env::command(),
         };
         let _running = execution.register()?;

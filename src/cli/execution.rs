@@ -9,7 +9,7 @@ use super::trainers::EngineTrainerFactory;
 use crate::artifacts::plan_keys_to_bytes;
 use crate::config::{ConfigDocument, to_toml};
 use crate::lottery::{Plan, Study};
-use crate::runner::{Event, EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Store};
+use crate::runner::{Event, EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Selection, Store};
 use crate::system::cancel::CancelToken;
 use crate::system::exit::Exit;
 use crate::system::files::{self, Lock, LockHeld, WaitOptions};
@@ -31,6 +31,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) sink: &'a dyn EventSink,
     /// The flag that cancels the run.
     pub(crate) cancel: &'a CancelToken,
+    /// The part of the plan that is trained.
+    pub(crate) selection: &'a Selection,
     /// The command line that continues the run, for its manifest.
     pub(crate) command: &'a str,
 }
@@ -43,7 +45,7 @@ impl Execution<'_> {
     /// Fails, and writes nothing, if the data are needed and cannot be loaded. Fails like [`register_run`].
     pub(crate) fn register(&self) -> Result<Lock> {
         let store = Store { runs: self.runs.clone() };
-        if !store.has_entries_of(&self.study.plan) {
+        if !self.selection.is_nothing() && !store.has_entries_of(&self.study.plan) {
             self.trainers.load_dataset()?;
         }
         let announce = |text: &str| self.sink.on_event(&Event::Message(text));
@@ -57,9 +59,10 @@ impl Execution<'_> {
     /// # Errors
     /// Fails if a file cannot be read or written, the data cannot be loaded, or a worker cannot be started.
     pub(crate) fn run(&self) -> Result<RunOutcome> {
-        let Self { document, study, runs, run_dir, trainers, sink, cancel, command } = *self;
+        let Self { document, study, runs, run_dir, trainers, sink, cancel, selection, command } = *self;
         let rows = RowBuilder { study };
-        let files = RunFiles { rows, plan: &study.plan, dir: run_dir, writes_rows: true, cancel };
+        // A process that trains some jobs of the run does not know the results of the others.
+        let files = RunFiles { rows, plan: &study.plan, dir: run_dir, writes_rows: !selection.is_part(), cancel };
         let workers = workers(study);
         let manifest = |outcome: &RunOutcome| run_manifest(study, workers, runs, outcome);
         let resolved = to_toml(&study.experiment, study.resolved.device, study.resolved.lanes, document);
@@ -68,7 +71,8 @@ impl Execution<'_> {
         record.write(manifest(&RunOutcome::default()))?;
         let store = Store { runs: runs.clone() };
         let context = RunContext { study, store: &store, sink, cancel, trainers };
-        let runner = Runner { context, plan: &study.plan, keep: study.experiment.run.keep, files: &files, workers };
+        let keep = study.experiment.run.keep;
+        let runner = Runner { context, plan: &study.plan, selection, keep, files: &files, workers };
         let outcome = runner.run()?;
         // The folder of the run may have been deleted meanwhile.
         let finished = write_config(&files, document, &resolved).and_then(|()| record.finish(manifest(&outcome)));

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::artifacts::{InProgress, RoundRow};
 use crate::data::DatasetSummary;
-use crate::report::{RunState, Verdict};
+use crate::report::{BestRound, RunState, Verdict};
 use crate::runner::{Check, RunProgress};
 use crate::system::clock::UtcTime;
 use crate::system::exit::Exit;
@@ -34,6 +34,8 @@ pub(super) struct RunResult {
     pub(super) diverged: usize,
     /// Number of training runs that failed.
     pub(super) failed: usize,
+    /// Number of training runs that are not stored and belong to other jobs (`--job`, `--shard`, `--no-training`).
+    pub(super) left_out: usize,
     /// Number of training runs that cannot begin, because one they depend on diverged or failed.
     pub(super) blocked: usize,
     /// The verdicts, a sentence for each arm; empty unless the run is finished.
@@ -58,12 +60,41 @@ impl RunResult {
             done: progress.done,
             diverged: progress.diverged,
             failed: progress.failed,
+            left_out: progress.left_out,
             blocked: progress.blocked,
             verdicts: Vec::new(),
             report: None,
             errors: Vec::new(),
         }
     }
+}
+
+/// The result of a sweep: the last line of `lth run --json`, after a line for each point.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(super) struct SweepResult {
+    /// Folder of the sweep.
+    pub(super) folder: PathBuf,
+    /// Exit code of the command.
+    pub(super) exit_code: u8,
+    /// Number of points.
+    pub(super) points: usize,
+    /// The points that failed, each by its settings.
+    pub(super) failed: Vec<String>,
+    /// The point with the best validation accuracy; `null` if no training run reached its last iteration.
+    pub(super) best: Option<BestPoint>,
+    /// Path of the table of the results of all points: a row for each point, arm and round.
+    pub(super) table: PathBuf,
+    /// Path of the report.
+    pub(super) report: PathBuf,
+}
+
+/// The point of a sweep with the best validation accuracy.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(super) struct BestPoint {
+    /// Its settings, such as `train.lr=0.1`.
+    pub(super) point: String,
+    /// Its arm and round with the best validation accuracy.
+    pub(super) best: BestRound,
 }
 
 /// The result of `lth stability --json`: one line.

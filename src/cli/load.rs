@@ -40,7 +40,7 @@ impl ExperimentArgs {
 pub(super) struct RunsArgs {
     /// Folder of all runs [default: `LTH_RUNS_DIR`, else `runs`].
     #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
-    runs: Option<PathBuf>,
+    pub(super) runs: Option<PathBuf>,
 }
 
 impl RunsArgs {

@@ -14,6 +14,8 @@ mod folders;
 mod generate;
 mod help;
 mod init;
+mod job_formats;
+mod jobs;
 mod json;
 mod load;
 mod man;
@@ -124,6 +126,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     }
 }
 
+/// The part of a hint that names the option for another folder of runs.
+const FOLDER_OPTION: &str = " with `--runs`";
+
 /// Returns the names of all commands, with their aliases.
 fn command_names() -> Vec<String> {
     let command = Cli::command();
@@ -157,7 +162,7 @@ fn dispatch(cli: &Cli) -> Exit {
         Command::Data(args) => args.folder_option(),
         Command::Generate(_) | Command::Report(_) => " with `--out`",
         Command::Init(_) => ": `lth init FOLDER/experiment.toml`",
-        _ => " with `--runs`",
+        _ => FOLDER_OPTION,
     };
     done.unwrap_or_else(|error| explain(&error, folder_option))
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Error, Result};
 use clap::Args;
 
 use super::execution::Execution;
+use super::jobs::JobArgs;
 use super::json::RunResult;
 use super::load::{ConfigSource, ExperimentArgs, LoadedExperiment, RunsArgs, workers, workers_limit};
 use super::output::OutputArgs;
@@ -15,12 +16,13 @@ use super::show::summary_text;
 use super::stop_notice::with_stop_notice;
 use super::sweep::{SharedTrainings, SweepArgs, SweepPoint, load_points, sweep_folder, write_sweep};
 use super::trainers::EngineTrainerFactory;
+use super::{FOLDER_OPTION, explain};
 use crate::artifacts::{LastEvaluations, in_progress, resume_command};
 use crate::base::format::{count_of, with_thousands};
 use crate::config::ConfigDocument;
 use crate::lottery::{Plan, Study};
 use crate::report::{Run, RunAnalysis, RunState};
-use crate::runner::{self, RunOutcome, RunProgress};
+use crate::runner::{self, RunOutcome, RunProgress, Selection};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
 use crate::system::exit::Exit;
@@ -36,6 +38,8 @@ pub(super) struct RunArgs {
     runs: RunsArgs,
     #[command(flatten)]
     sweep: SweepArgs,
+    #[command(flatten)]
+    jobs: JobArgs,
     /// Archive the stored training runs of this experiment, and train them again. Nothing is deleted.
     #[arg(long)]
     fresh: bool,
@@ -51,16 +55,21 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     // First of all, so that no signal ends the process in another way.
     let cancel = CancelToken::on_signals().context("could not listen for signals")?;
     let source = ConfigSource::of(&args.experiment)?;
-    match load_points(&args.experiment, &source, &args.sweep)? {
-        None => run_experiment(args, LoadedExperiment::load_from(&args.experiment, &source)?, &cancel),
-        Some(points) => run_points(args, points, &cancel),
+    if let Some(points) = load_points(&args.experiment, &source, &args.sweep)? {
+        return run_points(args, points, &cancel);
     }
+    let loaded = LoadedExperiment::load_from(&args.experiment, &source)?;
+    let selections = args.jobs.selections(&[&loaded.study])?;
+    run_experiment(args, loaded, &selections[0], &cancel)
 }
 
-/// Runs the experiments of a sweep one after the other, and writes the table and the report of the sweep. A point whose
-/// training runs fail does not stop the others. Returns the exit code.
+/// Runs the experiments of a sweep one after the other, and writes the table and the report of the sweep. A point that
+/// fails does not stop the others. Returns the exit code.
 fn run_points(args: &RunArgs, points: Vec<SweepPoint>, cancel: &CancelToken) -> Result<Exit> {
     let runs = args.runs.folder()?;
+    let studies: Vec<&Study> = points.iter().map(|point| &point.loaded.study).collect();
+    let selections = args.jobs.selections(&studies)?;
+    let is_part = selections.iter().any(Selection::is_part);
     let count = points.len();
     let folder = sweep_folder(&runs, &points);
     if args.output.shows_progress() {
@@ -68,26 +77,41 @@ fn run_points(args: &RunArgs, points: Vec<SweepPoint>, cancel: &CancelToken) -> 
     }
     let mut failed = Vec::new();
     let mut run_dirs = Vec::new();
-    for (index, SweepPoint { label, loaded }) in points.into_iter().enumerate() {
+    for (index, (SweepPoint { label, loaded }, selection)) in points.into_iter().zip(&selections).enumerate() {
+        if is_part && selection.is_nothing() {
+            continue;
+        }
         if args.output.shows_progress() {
             ui::eprint_line(&format!("point {} of {count}: {label}", index + 1));
         }
-        run_dirs.push(runs.run_dir(&loaded.study.experiment.name, &loaded.study.plan.id()));
-        match run_experiment(args, loaded, cancel)? {
-            Exit::Success => {}
-            exit if cancel.is_cancelled() => return Ok(exit),
-            _ => failed.push(label),
+        run_dirs.push((label.clone(), runs.run_dir(&loaded.study.experiment.name, &loaded.study.plan.id())));
+        match run_experiment(args, loaded, selection, cancel) {
+            Ok(Exit::Success) => continue,
+            Ok(exit) if cancel.is_cancelled() => return Ok(exit),
+            Ok(_) => {}
+            Err(error) if cancel.is_cancelled() => return Err(error),
+            Err(error) => drop(explain(&error, FOLDER_OPTION)),
         }
+        failed.push(label);
     }
-    write_sweep(&folder, run_dirs)?;
+    let exit = if failed.is_empty() { Exit::Success } else { Exit::Failure };
+    if !is_part {
+        let result = write_sweep(&folder, run_dirs, &failed, exit)?;
+        args.output.print(&result, || result.text())?;
+    }
     for label in &failed {
-        ui::eprint_line(&format!("error: point `{label}` has training runs without a result"));
+        ui::eprint_line(&format!("error: point `{label}` failed"));
     }
-    Ok(if failed.is_empty() { Exit::Success } else { Exit::Failure })
+    Ok(exit)
 }
 
-/// Runs an experiment and returns the exit code.
-fn run_experiment(args: &RunArgs, loaded: LoadedExperiment, cancel: &CancelToken) -> Result<Exit> {
+/// Trains the selected part of an experiment's plan, and returns the exit code.
+fn run_experiment(
+    args: &RunArgs,
+    loaded: LoadedExperiment,
+    selection: &Selection,
+    cancel: &CancelToken,
+) -> Result<Exit> {
     let LoadedExperiment { document, study, images } = loaded;
     let runs = args.runs.folder()?;
     let run_dir = runs.run_dir(&study.experiment.name, &study.plan.id());
@@ -106,7 +130,8 @@ fn run_experiment(args: &RunArgs, loaded: LoadedExperiment, cancel: &CancelToken
         run_dir: &run_dir,
         trainers: &trainers,
         sink: &sink,
-        cancel: cancel,
+        cancel,
+        selection,
         command: &command,
     };
     let _running = execution.register()?;
@@ -130,7 +155,11 @@ fn run_experiment(args: &RunArgs, loaded: LoadedExperiment, cancel: &CancelToken
         args.output.print_json(&run_result(&study, &run_dir, RunState::Interrupted, exit, &outcome))?;
         return Ok(exit);
     }
-    let exit = print_outcome(&args.output, &study, run_dir, &outcome)?;
+    let exit = if selection.is_part() {
+        print_jobs_outcome(&args.output, &study, &run_dir, &outcome)?
+    } else {
+        print_outcome(&args.output, &study, run_dir, &outcome)?
+    };
     sink.check()?;
     Ok(exit)
 }
@@ -238,8 +267,10 @@ fn saved_progress(study: &Study, run_dir: &RunDir) -> String {
 fn print_outcome(output: &OutputArgs, study: &Study, run_dir: RunDir, outcome: &RunOutcome) -> Result<Exit> {
     let analysis = RunAnalysis::of(Run::open(run_dir)?)?;
     let page = write_run_report(&analysis)?;
-    let exit = outcome_exit(outcome.progress);
-    let state = if outcome.progress.missing() == 0 { RunState::Finished } else { RunState::Incomplete };
+    let left_out = outcome.progress.left_out;
+    let exit = if left_out > 0 { Exit::Failure } else { outcome_exit(outcome.progress) };
+    let is_whole = outcome.progress.missing() + left_out == 0;
+    let state = if is_whole { RunState::Finished } else { RunState::Incomplete };
     let json = RunResult {
         verdicts: analysis.answer_lines(),
         report: Some(page),
@@ -249,6 +280,27 @@ fn print_outcome(output: &OutputArgs, study: &Study, run_dir: RunDir, outcome: &
     output.print(&json, || {
         let end = LastEvaluations::of_experiment(&outcome.rounds, Some(&study.experiment));
         ui::table(&outcome.rounds, end) + &summary_text(&analysis.run, &analysis.answer_lines())
+    })?;
+    print_missing(study, outcome.progress);
+    if left_out > 0 {
+        let trainings = count_of(study.plan.trainings.len() as u64, "training run");
+        ui::eprint_line(&format!("error: {} of {trainings} have not been trained", with_thousands(left_out as u64)));
+    }
+    Ok(exit)
+}
+
+/// Prints the outcome of some jobs of a run, whose report another process writes. Returns the exit code.
+fn print_jobs_outcome(output: &OutputArgs, study: &Study, run_dir: &RunDir, outcome: &RunOutcome) -> Result<Exit> {
+    let exit = outcome_exit(outcome.progress);
+    print_failures(outcome);
+    output.print(&run_result(study, run_dir, RunState::Incomplete, exit, outcome), || {
+        let RunProgress { done, left_out, .. } = outcome.progress;
+        let others = match left_out {
+            0 => "; all are: the command with `--no-training` in place of the jobs writes the report".to_owned(),
+            n => format!("; {} belong to other jobs", with_thousands(n as u64)),
+        };
+        let trainings = count_of(study.plan.trainings.len() as u64, "training run");
+        format!("{} of {trainings} are done{others}\n", with_thousands(done as u64))
     })?;
     print_missing(study, outcome.progress);
     Ok(exit)
@@ -262,8 +314,8 @@ fn run_result(study: &Study, run_dir: &RunDir, state: RunState, exit: Exit, outc
     RunResult { errors, ..RunResult::new(&run_dir.0, state, exit, trainings, outcome.progress) }
 }
 
-/// Returns the exit code of a run that was not interrupted: a failure if a training run has no result, or its final
-/// weights were lost.
+/// Returns the exit code of a run that was not interrupted: a failure if a training run that was to be trained has no
+/// result, or its final weights were lost.
 fn outcome_exit(progress: RunProgress) -> Exit {
     if progress.missing() == 0 && progress.lost == 0 { Exit::Success } else { Exit::Failure }
 }

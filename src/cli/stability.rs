@@ -25,7 +25,7 @@ use crate::base::outcome::OutcomeKind;
 use crate::config::{KeepWeights, MaskSource, UsageError};
 use crate::lottery::{DENSE, Plan, Study};
 use crate::report::{Run, RunAnalysis};
-use crate::runner::{CopyPair, InstabilityAnalysis, RowBuilder, RunContext, RunFiles, Runner, Store};
+use crate::runner::{CopyPair, InstabilityAnalysis, RowBuilder, RunContext, RunFiles, Runner, Selection, Store};
 use crate::system::cancel::CancelToken;
 use crate::system::clock::UtcTime;
 use crate::system::env;
@@ -215,7 +215,7 @@ fn measure(
         }
         let files = run_files(run, context.study, &plan, context.cancel);
         // Every training run here is an end of a line, and its final weights are needed.
-        let runner = Runner { context, plan: &plan, keep: KeepWeights::All, files: &files, workers };
+        let runner = Runner { context, plan: &plan, selection: &Selection::Whole, keep: KeepWeights::All, files: &files, workers };
         let outcome = runner.run()?;
         outcome.stop_error.map_or(Ok(()), Err)?;
         failures.extend(outcome.audit_failures.into_iter().chain(outcome.failures).chain(outcome.blocked));

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 
+use super::json::{BestPoint, SweepResult};
 use super::load::{ConfigSource, ExperimentArgs, LoadedExperiment, read_with};
 use super::report::write as write_report;
-use crate::base::format::{count_of, with_thousands};
+use crate::base::format::{count_of, percent, with_thousands};
 use crate::base::key::ContentHash;
 use crate::config::{Override, SWEEP, Sweep};
-use crate::report::{self, Run, RunAnalysis};
+use crate::report::{self, BestRound, Run, RunAnalysis};
+use crate::system::exit::Exit;
 use crate::system::files;
 use crate::system::paths::{ReportDir, RunDir, RunsDir};
 use crate::ui;
@@ -21,7 +23,7 @@ pub(super) struct SweepArgs {
     /// Take an experiment for each of these values of a setting, such as `train.lr=0.01,0.1`. Repeatable: for each
     /// combination of values.
     #[arg(long = "sweep", value_name = "KEY.PATH=VALUE,…")]
-    options: Vec<String>,
+    pub(super) options: Vec<String>,
 }
 
 /// A point of a sweep.
@@ -96,19 +98,56 @@ pub(super) fn sweep_folder(runs: &RunsDir, points: &[SweepPoint]) -> PathBuf {
     runs.0.join(format!("{name}-sweep-{}", ContentHash::of_json_text(&ids.join(" ")).short()))
 }
 
-/// Writes `sweep.csv` and the report on the runs of a sweep, and prints where they are and the best point by validation
-/// accuracy.
+/// Writes `sweep.csv` and the report on the runs of a sweep, each with the label of its point. Points without a run, because
+/// they failed, are left out.
 ///
 /// # Errors
-/// Fails if a run cannot be read or a file cannot be written.
-pub(super) fn write_sweep(folder: &Path, run_dirs: Vec<RunDir>) -> Result<()> {
-    let runs: Vec<Run> = run_dirs.into_iter().map(Run::open).collect::<Result<_>>()?;
+/// Fails if no point has a run, or a file cannot be written.
+pub(super) fn write_sweep(
+    folder: &Path,
+    run_dirs: Vec<(String, RunDir)>,
+    failed: &[String],
+    exit: Exit,
+) -> Result<SweepResult> {
+    let points = run_dirs.len();
+    let mut opened: Vec<(String, RunAnalysis)> = Vec::new();
+    for (label, dir) in run_dirs {
+        match Run::open(dir).and_then(RunAnalysis::of) {
+            Ok(analysis) => opened.push((label, analysis)),
+            Err(error) => ui::eprint_line(&format!("left out of the report: point `{label}`: {error:#}")),
+        }
+    }
+    let (labels, analyses): (Vec<String>, Vec<RunAnalysis>) = opened.into_iter().unzip();
+    let runs: Vec<Run> = analyses.iter().map(|analysis| analysis.run.clone()).collect();
     let comparison = report::compare(&runs, |_| true);
     let table = folder.join("sweep.csv");
     files::write(&table, &report::results_to_csv(&comparison.results)?)?;
-    let analyses: Vec<RunAnalysis> = runs.into_iter().map(RunAnalysis::of).collect::<Result<_>>()?;
     let page = write_report(&ReportDir(folder.join("report")), &analyses)?;
-    ui::eprint_line(&format!("sweep in {}", table.display()));
-    ui::eprint_line(&format!("report in {}", page.display()));
-    Ok(())
+    let best = BestRound::of_runs(&runs).map(|(index, best)| BestPoint { point: labels[index].clone(), best });
+    Ok(SweepResult {
+        folder: folder.to_owned(),
+        points,
+        failed: failed.to_vec(),
+        best,
+        table,
+        report: page,
+        exit_code: exit.code(),
+    })
+}
+
+impl SweepResult {
+    /// Returns the result as text.
+    pub(super) fn text(&self) -> String {
+        let best = self.best.as_ref().map_or_else(String::new, |BestPoint { point, best }| {
+            format!(
+                "best point by validation accuracy: {point} ({} round {}, {} of the weights: {}, mean of n = {})\n",
+                best.arm,
+                best.round,
+                percent(best.weights_remaining),
+                percent(best.validation_accuracy),
+                best.n
+            )
+        });
+        format!("{best}sweep in {}\nreport in {}\n", self.table.display(), self.report.display())
+    }
 }

@@ -162,6 +162,19 @@ impl RunOverview {
 }
 
 impl BestRound {
+    /// Returns the index of the run with the best validation accuracy, and its best round; among equals, the one with the
+    /// fewest weights. `None` if no training run reached its last iteration.
+    pub fn of_runs(runs: &[Run]) -> Option<(usize, Self)> {
+        let best = runs.iter().enumerate().filter_map(|(index, run)| Some((index, Self::of(run)?)));
+        best.reduce(|best, other| if other.1.is_better_than(&best.1) { other } else { best })
+    }
+
+    /// Returns whether its validation accuracy is higher than that of `other`, or equal with fewer weights.
+    fn is_better_than(&self, other: &Self) -> bool {
+        let by_accuracy = self.validation_accuracy.total_cmp(&other.validation_accuracy);
+        by_accuracy.then(other.weights_remaining.total_cmp(&self.weights_remaining)).is_gt()
+    }
+
     /// Returns the best round of a run; `None` if no training run reached its last iteration.
     fn of(run: &Run) -> Option<Self> {
         let candidate = |group: &RoundGroup<'_>| {

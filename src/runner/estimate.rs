@@ -1,6 +1,6 @@
 //! The estimated cost of a plan, before anything is trained: counts, multiply-adds, disk space and time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -13,6 +13,7 @@ use super::retention::Retention;
 use super::store::Store;
 use super::time_estimate::{TimeEstimate, Timings, estimate_time};
 use super::training_graph::Node;
+use crate::base::key::ContentHash;
 use crate::base::units::Round;
 use crate::config::Dtype;
 use crate::data::{self, ImageCounts};
@@ -31,7 +32,9 @@ pub struct Estimate {
     pub trainings: usize,
     /// The number of training runs that are in the store.
     pub stored: usize,
-    /// The number of these that are trained again, for weights that are missing.
+    /// The number of training runs that earlier points of a sweep train.
+    pub shared: usize,
+    /// The number of stored training runs that are trained again, for weights that are missing.
     pub reruns: usize,
     /// Numbers of images of the splits.
     pub images: ImageCounts,
@@ -85,12 +88,22 @@ pub struct RoundEstimate {
 
 impl Estimate {
     /// Estimates the cost of a study's plan with `workers` workers, less what is in `store`. Reads and verifies the files
-    /// of a built-in data set. The time is estimated from `measured`, else from the timings of stored training runs.
+    /// of a built-in data set. The time is estimated from `measured`, else from the timings of stored training runs. Training runs
+    /// with a key in `trained_before` cost nothing: earlier points of a sweep train them.
     ///
     /// # Errors
     /// Fails if the store cannot be read.
-    pub fn new(study: &Study, store: &Store, workers: usize, measured: Option<Calibration>) -> Result<Self> {
+    pub fn new(
+        study: &Study,
+        store: &Store,
+        workers: usize,
+        measured: Option<Calibration>,
+        trained_before: &BTreeSet<ContentHash>,
+    ) -> Result<Self> {
         let jobs = store.jobs_of(study)?;
+        let stored = jobs.stored.iter().flatten().count();
+        let shared = jobs.to_run().filter(|(spec, _)| trained_before.contains(&spec.key)).count();
+        let jobs = jobs.without(trained_before);
         let costs = CostModel::new(study);
         let timings = match measured {
             Some(Calibration(timings)) => timings,
@@ -101,7 +114,8 @@ impl Estimate {
             experiment: study.experiment.name.clone(),
             id: study.plan.id().to_string(),
             trainings: jobs.graph.nodes.len(),
-            stored: jobs.stored.iter().flatten().count(),
+            stored,
+            shared,
             reruns: jobs.jobs.iter().flatten().filter(|job| job.is_rerun).count(),
             images: study.resolved.images,
             data_problem: data::problem(&study.experiment.data),

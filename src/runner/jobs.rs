@@ -1,6 +1,8 @@
 //! The jobs of a run: what is missing in the store, as a pure function of the plan, the stored outputs and the weights
 //! to keep.
 
+use std::collections::BTreeSet;
+
 use super::retention::Retention;
 use super::training_graph::{Node, TrainingGraph};
 use crate::base::key::ContentHash;
@@ -106,7 +108,63 @@ fn first_iteration(node: &Node<'_>, index: &dyn StoreIndex, until: Iteration) ->
     progress.unwrap_or(start)
 }
 
+/// The part of a plan that a process trains.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// The whole plan.
+    #[default]
+    Whole,
+    /// The lockstep groups with these indices ([`lockstep_groups`](crate::lottery::lockstep_groups)), and those that
+    /// they depend on, as far as the store lacks them.
+    Groups(BTreeSet<usize>),
+}
+
+impl Selection {
+    /// Returns whether nothing is trained.
+    pub fn is_nothing(&self) -> bool {
+        matches!(self, Self::Groups(groups) if groups.is_empty())
+    }
+
+    /// Returns whether a part of the plan is trained, and a part is left to other processes.
+    pub fn is_part(&self) -> bool {
+        matches!(self, Self::Groups(groups) if !groups.is_empty())
+    }
+}
+
 impl<'a> JobPlan<'a> {
+    /// Returns the plan without the jobs that are not selected.
+    pub(super) fn select(mut self, selection: &Selection) -> Self {
+        let Selection::Groups(selected) = selection else { return self };
+        let mut groups = selected.clone();
+        let mut to_visit: Vec<usize> = groups.iter().copied().collect();
+        while let Some(group) = to_visit.pop() {
+            let has_job = |node: &usize| self.jobs[*node].is_some();
+            let members = self.graph.groups[group].members.iter().copied().filter(has_job);
+            let parents = members.flat_map(|node| &self.graph.nodes[node].parents).map(|(parent, _)| *parent);
+            for group in parents.filter(has_job).map(|parent| self.graph.nodes[parent].group) {
+                if groups.insert(group) {
+                    to_visit.push(group);
+                }
+            }
+        }
+        for (node, job) in self.graph.nodes.iter().zip(&mut self.jobs) {
+            if !groups.contains(&node.group) {
+                *job = None;
+            }
+        }
+        self
+    }
+
+    /// Returns the plan without the jobs of the training runs with these keys, which something else trains before.
+    pub(super) fn without(mut self, keys: &BTreeSet<ContentHash>) -> Self {
+        for (node, job) in self.graph.nodes.iter().zip(&mut self.jobs) {
+            if keys.contains(&node.spec.key) {
+                *job = None;
+            }
+        }
+        self
+    }
+
     /// Returns each training run with a job, and the optimizer steps it takes.
     pub(super) fn to_run(&self) -> impl Iterator<Item = (&'a TrainingSpec, u64)> {
         let nodes = self.graph.nodes.iter().zip(&self.jobs);

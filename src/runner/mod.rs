@@ -18,14 +18,17 @@
 
 mod archive;
 mod calibration;
+mod cluster_jobs;
 mod context;
 mod cost_model;
 mod estimate;
 mod events;
 mod gc;
 mod instability;
+mod job_list;
 mod jobs;
 mod orphans;
+mod memory_estimate;
 mod prepared;
 mod progress;
 mod recorded_timings;
@@ -39,6 +42,7 @@ mod shared;
 mod store;
 mod store_check;
 mod store_listing;
+mod sweep_estimate;
 mod time_estimate;
 mod training_graph;
 mod verify;
@@ -46,10 +50,13 @@ mod worker;
 
 pub use archive::archive_plan;
 pub use calibration::Calibration;
+pub use cluster_jobs::{ClusterJob, JobCost, Simulation, cluster_jobs, group_costs, simulate};
 pub use context::{RunContext, TrainerFactory};
 pub use estimate::{Estimate, RoundEstimate};
 pub use events::{Event, EventSink, Repeats, TrainingId, TrainingResult};
 pub use gc::{Freed, Garbage, GarbageFile, GcReason, find_garbage, free};
+pub use job_list::{ClusterEstimate, JobList, JobRow};
+pub use jobs::Selection;
 pub use instability::{CopyPair, InstabilityAnalysis, stability_rows};
 pub use orphans::{Orphan, delete_orphans, find_orphans};
 pub use remove_run::{RemovedRun, remove_run};
@@ -59,6 +66,7 @@ pub use run_files::RunFiles;
 pub use scheduler::RunProgress;
 pub use store::{Store, StoredTraining};
 pub use store_check::StoreReport;
+pub use sweep_estimate::{PointEstimate, SweepEstimate};
 pub use time_estimate::{TimeBasis, TimeEstimate};
 pub use verify::{
     Check, CheckState, Difference, Retraining, Verifier, WRITE_AGAIN, archived_entries, listed_checksums, re_evaluate,

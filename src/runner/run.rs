@@ -6,7 +6,7 @@ use anyhow::{Error, Result};
 
 use super::context::RunContext;
 use super::events::{Event, Repeats, TrainingId, TrainingResult};
-use super::jobs::{JobPlan, plan_jobs};
+use super::jobs::{JobPlan, Selection, plan_jobs};
 use super::run_files::{RowState, RunFiles};
 use super::scheduler::{GroupAssignment, NextWork, RunProgress, Scheduler};
 use super::shared::{LockedState, POLL_INTERVAL, SharedState};
@@ -34,6 +34,8 @@ pub struct Runner<'a> {
     pub context: RunContext<'a>,
     /// The plan: that of the study, or the part of it, with copies, that an instability analysis needs.
     pub plan: &'a Plan,
+    /// The part of the plan that is trained.
+    pub selection: &'a Selection,
     /// Which final weights are kept.
     pub keep: KeepWeights,
     /// The files of the run.
@@ -148,6 +150,7 @@ impl<'a> Runner<'a> {
             graph.nodes.iter().map(|node| self.load(node.spec)).collect::<Result<_>>()?;
         let stored = results.iter().map(|result| result.as_ref().map(|result| result.outcome.clone())).collect();
         let jobs = plan_jobs(graph, self.keep, stored, self.context.store, self.context.study.last_iteration());
+        let jobs = jobs.select(self.selection);
         Ok((jobs, results.into_iter().map(|result| result.map(Arc::new)).collect()))
     }
 
@@ -170,7 +173,7 @@ impl<'a> Runner<'a> {
         let lanes_text = if lanes > 1 { format!(" with {lanes} lanes") } else { String::new() };
         self.context.sink.on_event(&Event::RunStarted {
             experiment: &study.experiment.name,
-            trainings: self.plan.trainings.len(),
+            trainings: self.plan.trainings.len() - progress.left_out,
             stored: progress.done + progress.diverged,
             iterations,
             cost,
@@ -320,7 +323,7 @@ impl<'a> Runner<'a> {
             result: &result,
             cost,
             ended: progress.done + progress.diverged + progress.failed,
-            trainings: self.plan.trainings.len(),
+            trainings: self.plan.trainings.len() - progress.left_out,
             repeats,
         });
     }

@@ -5,7 +5,7 @@
 //!
 //! | call | transition | caller |
 //! | --- | --- | --- |
-//! | [`Scheduler::new`] | a node with a job → `Ready`, any other → `Finished` | the run, at its start |
+//! | [`Scheduler::new`] | a node with a job → `Ready`, another that is stored → `Finished`, else `LeftOut` | the run, at its start |
 //! | [`Scheduler::next`] | `Ready` or `HeldElsewhere` → `Running` | a worker that takes a group |
 //! | [`Scheduler::end_poll`] | none: another worker may poll | a worker that has the locks of its group |
 //! | [`Scheduler::finish`] | `Running` → `Finished` | a worker that trained the node, or found it in the store |
@@ -119,7 +119,11 @@ impl<'a> Scheduler<'a> {
             ranks[group] = rank;
         }
         let statuses = jobs.iter().zip(stored).map(|(job, stored)| {
-            let state = if job.is_some() { NodeState::Ready } else { NodeState::Finished };
+            let state = match (job, &stored) {
+                (Some(_), _) => NodeState::Ready,
+                (None, Some(_)) => NodeState::Finished,
+                (None, None) => NodeState::LeftOut,
+            };
             NodeStatus { state, stored, unmet: 0 }
         });
         let mut scheduler = Self {

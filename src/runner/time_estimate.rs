@@ -82,6 +82,13 @@ pub(super) struct Timings {
     pub(super) measured_in: Option<f64>,
 }
 
+impl Timings {
+    /// Returns the basis of an estimate from the samples.
+    fn basis(&self) -> TimeBasis {
+        if self.measured_in.is_some() { TimeBasis::Measured } else { TimeBasis::Recorded }
+    }
+}
+
 /// Estimates the duration of the jobs with `workers` workers; `None` if there are no jobs.
 ///
 /// The duration is that of all groups divided by `workers`, but at least that of the longest dependency path, whose
@@ -107,14 +114,25 @@ pub(super) fn estimate_time(
         on_gpu: costs.is_on_gpu(),
     };
     if let Some(seconds) = timed_groups(&timings.samples, costs, jobs) {
-        let basis = if timings.measured_in.is_some() { TimeBasis::Measured } else { TimeBasis::Recorded };
         let seconds = total(seconds);
-        return Some(TimeEstimate { seconds, ..estimate(basis, [seconds; 2], timings) });
+        return Some(TimeEstimate { seconds, ..estimate(timings.basis(), [seconds; 2], timings) });
     }
     let [longest, shortest] = speeds(costs.is_on_gpu()).map(|speed| {
         total(group_seconds(jobs, |group, steps| costs.group_macs(&jobs.graph.lanes(group), steps) / speed))
     });
     Some(estimate(TimeBasis::Rough, [shortest, longest], timings))
+}
+
+/// Returns the estimated seconds of each group in one worker, by index, and what they are estimated from; without
+/// samples, the geometric means of the ranges.
+pub(super) fn estimate_groups(timings: &Timings, costs: CostModel<'_>, jobs: &JobPlan<'_>) -> (Vec<f64>, TimeBasis) {
+    if let Some(seconds) = timed_groups(&timings.samples, costs, jobs) {
+        return (seconds, timings.basis());
+    }
+    let [slow, fast] = speeds(costs.is_on_gpu());
+    let speed = (slow * fast).sqrt();
+    let seconds = |group, steps| costs.group_macs(&jobs.graph.lanes(group), steps) / speed;
+    (group_seconds(jobs, seconds), TimeBasis::Rough)
 }
 
 /// Returns the estimated seconds of each group; `None` without samples.

@@ -16,6 +16,11 @@ const HOME: &str = "HOME";
 const VISIBLE_GPUS: &str = "CUDA_VISIBLE_DEVICES";
 /// The number of processors that Slurm has allocated to each task of a job.
 pub(super) const SLURM_CPUS_PER_TASK: &str = "SLURM_CPUS_PER_TASK";
+/// The variables in which cluster engines give a task its number, each with the number of the first task: Slurm's job
+/// arrays (where the user chooses the first number; `--array=0-…` is meant), `HyperQueue`'s task arrays, GNU parallel,
+/// and indexed jobs of Kubernetes.
+const TASK_NUMBERS: [(&str, usize); 4] =
+    [("SLURM_ARRAY_TASK_ID", 0), ("HQ_TASK_ID", 0), ("PARALLEL_SEQ", 1), ("JOB_COMPLETION_INDEX", 0)];
 /// The terminal type.
 const TERM: &str = "TERM";
 /// Turns colours off if its value is not empty (<https://no-color.org>).
@@ -38,6 +43,12 @@ pub const VARIABLES: [(&str, &[&str]); 6] = [
 #[expect(clippy::disallowed_methods, reason = "`.clippy.toml` bans this function everywhere but here")]
 pub fn value(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Returns the variables of cluster engines that are set, each with its value and the number of the first task.
+pub fn task_numbers() -> Vec<(&'static str, String, usize)> {
+    let set = |&(name, first)| Some((name, value(name)?.to_string_lossy().into_owned(), first));
+    TASK_NUMBERS.iter().filter_map(set).collect()
 }
 
 /// Returns the home folder of the user (`HOME`).

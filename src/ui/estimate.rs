@@ -6,7 +6,7 @@ use super::table::render;
 use crate::artifacts::first_seen;
 use crate::base::format::{bytes, count_of, duration, percent, with_thousands};
 use crate::report::{Cell, Table};
-use crate::runner::{Estimate, RoundEstimate, TimeBasis, TimeEstimate};
+use crate::runner::{Estimate, PointEstimate, RoundEstimate, SweepEstimate, TimeBasis, TimeEstimate};
 
 /// Width of the table by round, in characters. A wider one is shortened.
 const WIDTH: usize = 80;
@@ -32,6 +32,45 @@ pub fn estimate(estimate: &Estimate) -> String {
         }
     }
     for warning in &estimate.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
+    text
+}
+
+/// Returns the estimated cost of a sweep as text: a table by point, and the totals.
+pub fn sweep_estimate(sweep: &SweepEstimate) -> String {
+    let mut table = Table::new(["point", "training runs", "in the store", "of earlier points", "iterations", "time"]);
+    for PointEstimate { point, estimate } in &sweep.points {
+        table.rows.push(vec![
+            Cell::text(point),
+            Cell::number(with_thousands(estimate.trainings as u64)),
+            Cell::number(with_thousands(estimate.stored as u64)),
+            Cell::number(with_thousands(estimate.shared as u64)),
+            Cell::number(with_thousands(estimate.iterations_to_go)),
+            Cell::number(estimate.time.as_ref().map_or_else(|| "–".to_owned(), time_range)),
+        ]);
+    }
+    let mut text = render(&table);
+    let _ = writeln!(
+        text,
+        "\n{}: {}, {} of them in the store; {} more are shared by points and cost nothing",
+        count_of(sweep.points.len() as u64, "point"),
+        count_of(sweep.trainings as u64, "training run"),
+        with_thousands(sweep.stored as u64),
+        with_thousands(sweep.shared as u64)
+    );
+    let _ = writeln!(text, "work: {} iterations", with_thousands(sweep.iterations_to_go));
+    let estimates = sweep.points.iter().map(|point| &point.estimate);
+    match estimates.clone().find_map(|estimate| estimate.time.as_ref()) {
+        None => text.push_str("time: nothing to train\n"),
+        Some(time) => {
+            let _ = writeln!(text, "time: {}\nbasis: {}", duration_range(sweep.seconds), basis(time));
+        }
+    }
+    for problem in first_seen(estimates.clone().filter_map(|estimate| estimate.data_problem.as_deref())) {
+        let _ = writeln!(text, "data: {problem}");
+    }
+    for warning in first_seen(estimates.flat_map(|estimate| estimate.warnings.iter().map(String::as_str))) {
         let _ = writeln!(text, "warning: {warning}");
     }
     text
@@ -72,7 +111,12 @@ fn disk(estimate: &Estimate) -> String {
 
 /// Returns the estimated duration, or its range.
 fn time_range(time: &TimeEstimate) -> String {
-    match time.range.map(duration) {
+    duration_range(time.range)
+}
+
+/// Returns the shortest and the longest duration in seconds as text.
+fn duration_range(seconds: [f64; 2]) -> String {
+    match seconds.map(duration) {
         [shortest, longest] if shortest == longest => format!("about {shortest}"),
         [shortest, longest] => format!("{shortest} to {longest}"),
     }

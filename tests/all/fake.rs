@@ -11,7 +11,7 @@ use lth::config::ConfigDocument;
 use lth::data::{Dataset, Normalization, Split};
 use lth::engine::{Batch, EngineKind, NoProbe, Probe, Trainer};
 use lth::lottery::Study;
-use lth::runner::{Event, EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Store, TrainerFactory};
+use lth::runner::{Event, EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Selection, Store, TrainerFactory};
 use lth::system::cancel::CancelToken;
 use lth::system::paths::RunsDir;
 
@@ -272,7 +272,7 @@ pub(crate) fn run_experiment(
     let store = Store { runs: runs.clone() };
     let context = RunContext { study: &study, store: &store, sink: &events, cancel: &cancel, trainers: &trainers };
     let keep = study.experiment.run.keep;
-    let runner = Runner { context, plan: &study.plan, keep, files: &files, workers: 2 };
+    let runner = Runner { context, plan: &study.plan, selection: &Selection::Whole, keep, files: &files, workers: 2 };
     let outcome = runner.run().unwrap();
     (outcome, events)
 }

@@ -6,7 +6,7 @@ use super::status::{NodeState, NodeStatus};
 use crate::base::outcome::Outcome;
 
 /// Rows of a plan, counted by the state of their training runs. A row is in one of `done`, `diverged`, `failed`,
-/// `blocked` and `open`.
+/// `blocked`, `left_out` and `open`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunProgress {
     /// Rows that are stored and were trained to the end.
@@ -17,6 +17,8 @@ pub struct RunProgress {
     pub failed: usize,
     /// Rows that are not stored and cannot be trained, because another training run failed or diverged.
     pub blocked: usize,
+    /// Rows that are not stored and that this process does not train: they belong to other jobs.
+    pub left_out: usize,
     /// Rows that have not ended.
     pub open: usize,
     /// Rows among `done` and `diverged` whose missing weights could not be made again.
@@ -103,7 +105,7 @@ impl Counts {
             }
             NodeState::HeldElsewhere => change(&mut counts.held_elsewhere, 1),
             NodeState::Running => change(&mut self.running, 1),
-            NodeState::Finished | NodeState::Failed(_) | NodeState::Blocked(_) => {}
+            NodeState::Finished | NodeState::LeftOut | NodeState::Failed(_) | NodeState::Blocked(_) => {}
         }
         set_member(&mut self.ready_groups, group, counts.ready > 0 && counts.unmet == 0);
         set_member(&mut self.groups_elsewhere, group, counts.held_elsewhere > 0);
@@ -119,6 +121,7 @@ impl Counts {
             (Some(_), _) => &mut progress.diverged,
             (None, NodeState::Failed(_)) => &mut progress.failed,
             (None, NodeState::Blocked(_)) => &mut progress.blocked,
+            (None, NodeState::LeftOut) => &mut progress.left_out,
             (None, _) => &mut progress.open,
         };
         change(total, rows);

@@ -32,6 +32,8 @@ pub(super) enum NodeState {
     HeldElsewhere,
     /// It is in the store with everything that the run needs of it.
     Finished,
+    /// It is not stored, and this process does not train it ([`Selection`](super::super::jobs::Selection)).
+    LeftOut,
     /// Its job failed.
     Failed(TrainingFailure),
     /// Its job cannot run, because the node with this index failed, diverged or is blocked.
