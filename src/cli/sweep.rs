@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
 use super::json::{BestPoint, SweepResult};
@@ -11,7 +11,7 @@ use super::load::{ConfigSource, ExperimentArgs, LoadedExperiment, read_with};
 use super::report::write as write_report;
 use crate::base::format::{count_of, percent, with_thousands};
 use crate::base::key::ContentHash;
-use crate::config::{Override, SWEEP, Sweep};
+use crate::config::{Override, SWEEP, Sweep, UsageError};
 use crate::report::{self, BestRound, Run, RunAnalysis};
 use crate::system::exit::Exit;
 use crate::system::files;
@@ -52,9 +52,15 @@ pub(super) fn load_points(
         let label = sets.join(" ");
         let unset = document.root.get(SWEEP).map(|_| Override::Unset(SWEEP.to_owned()));
         let more: Vec<Override> = unset.into_iter().chain(sets.into_iter().map(Override::Set)).collect();
-        let point = || format!("point {} of {count} of the sweep ({label})", index + 1);
-        let (document, experiment) = read_with(args, source, &more).with_context(point)?;
-        let loaded = LoadedExperiment::resolve(document, experiment).with_context(point)?;
+        let at_point = |error: anyhow::Error| match error.downcast::<UsageError>() {
+            Ok(mistake) => {
+                let note = format!("note: at point {} of {count} of the sweep: {label}", index + 1);
+                UsageError::from_text(&format!("{mistake}\n\n{note}")).into()
+            }
+            Err(error) => error,
+        };
+        let (document, experiment) = read_with(args, source, &more).map_err(at_point)?;
+        let loaded = LoadedExperiment::resolve(document, experiment).map_err(|mistake| at_point(mistake.into()))?;
         Ok(SweepPoint { label, loaded: LoadedExperiment { images: None, ..loaded } })
     };
     points.into_iter().enumerate().map(load).collect::<Result<_>>().map(Some)
@@ -118,7 +124,7 @@ pub(super) fn write_sweep(
         }
     }
     let (labels, analyses): (Vec<String>, Vec<RunAnalysis>) = opened.into_iter().unzip();
-    let runs: Vec<Run> = analyses.iter().map(|analysis| analysis.run.clone()).collect();
+    let runs: Vec<Run> = analyses.iter().map(|analysis: &RunAnalysis| analysis.run.clone()).collect();
     let comparison = report::compare(&runs, |_| true);
     let table = folder.join("sweep.csv");
     files::write(&table, &report::results_to_csv(&comparison.results)?)?;

@@ -115,7 +115,7 @@ impl Sweep {
         }
         let count = self.point_count();
         (count > MAX_POINTS as u128)
-            .then(|| Diagnostic::new(SWEEP, format!("the sweep has {count} points; at most {MAX_POINTS} are possible")))
+            .then(|| Diagnostic::new(SWEEP, format!("the sweep has {count} points; at most {MAX_POINTS} are allowed")))
     }
 
     /// Returns the number of points.

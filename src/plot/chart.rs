@@ -26,10 +26,30 @@ pub struct Panel {
     pub y: Axis,
     /// Series, in drawing order: later ones cover earlier ones.
     pub series: Vec<Series>,
+    /// A grid of values that is drawn in place of axes and series.
+    pub heat_map: Option<HeatMap>,
     /// A value of the y axis at which a dotted reference line is drawn.
     pub level: Option<f64>,
     /// A note between the title and the frame; may be empty.
     pub note: String,
+}
+
+/// A grid of values, which are shares of 1: a row for each value of the y axis, from top to bottom, and a column for each
+/// value of the x axis, which need not be numbers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HeatMap {
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// Names of the rows.
+    pub rows: Vec<String>,
+    /// The values by row and column; `None` where there is none. `x` of a point is not used.
+    pub cells: Vec<Vec<Option<ChartPoint>>>,
+}
+
+impl HeatMap {
+    fn is_empty(&self) -> bool {
+        self.cells.iter().flatten().all(Option::is_none)
+    }
 }
 
 /// An axis. Its values are those of the CSV file; a share (0..=1) may be labelled in percent.
@@ -159,12 +179,14 @@ impl Figure {
     pub fn non_empty(mut self) -> Option<Self> {
         for panel in &mut self.panels {
             panel.series.retain(|series| !series.points.is_empty());
+            panel.heat_map.take_if(|map| map.is_empty());
         }
-        self.panels.retain(|panel| !panel.series.is_empty());
+        self.panels.retain(|panel| !panel.series.is_empty() || panel.heat_map.is_some());
         (!self.panels.is_empty()).then_some(self)
     }
 
-    /// Returns every number of the figure as CSV, including those outside the windows of its axes: one line per point.
+    /// Returns every number of the figure as CSV, including those outside the windows of its axes: one line per point, or per
+    /// cell of a heat map, whose row is the series.
     ///
     /// # Errors
     /// Fails if a line cannot be written as CSV.
@@ -178,6 +200,13 @@ impl Figure {
                 for point in &series.points {
                     let ChartPoint { x, mean, low, high, n, .. } = *point;
                     writer.serialize((title, series.full_name(), x, mean, low, high, n))?;
+                }
+            }
+            let Some(map) = &panel.heat_map else { continue };
+            for (row, cells) in map.rows.iter().zip(&map.cells) {
+                let present = map.columns.iter().zip(cells).filter_map(|(column, cell)| Some((column, (*cell)?)));
+                for (column, ChartPoint { mean, low, high, n, .. }) in present {
+                    writer.serialize((title, row, column, mean, low, high, n))?;
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::axis::ScaledAxis;
 use super::chart::{Figure, Panel, SeriesStyle};
 use super::escape::escaped;
+use super::heat_map::heat_map_elements;
 use super::labels::{end_labels, end_labels_width, frame_arrows};
 use super::number::pixels;
 use super::series::{SeriesOrder, render_sample, render_series};
@@ -133,6 +134,9 @@ struct Frame {
 /// Returns the elements of a panel: title, note, grid, labels, frame and series.
 fn panel_elements(panel: &Panel) -> String {
     let height = HEIGHT - TOP - BOTTOM;
+    if let Some(map) = &panel.heat_map {
+        return heading(panel) + &heat_map_elements(panel, map, TOP, (WIDTH, height));
+    }
     let y_axis = ScaledAxis::vertical(panel, height);
     let y_ticks = ticks(&y_axis);
     let left = y_ticks.iter().map(|tick| text_width(&tick.label, FONT_SIZE)).fold(0.0, f64::max) + 12.0;

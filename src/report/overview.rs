@@ -1,6 +1,7 @@
 //! Overviews of runs: state, best round, size on disk, what tells runs of one experiment apart, and which of them a
 //! newer one contains.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use serde::Serialize;
@@ -163,20 +164,23 @@ impl RunOverview {
 
 impl BestRound {
     /// Returns the index of the run with the best validation accuracy, and its best round; among equals, the one with the
-    /// fewest weights. `None` if no training run reached its last iteration.
-    pub fn of_runs(runs: &[Run]) -> Option<(usize, Self)> {
-        let best = runs.iter().enumerate().filter_map(|(index, run)| Some((index, Self::of(run)?)));
-        best.reduce(|best, other| if other.1.is_better_than(&best.1) { other } else { best })
-    }
-
-    /// Returns whether its validation accuracy is higher than that of `other`, or equal with fewer weights.
-    fn is_better_than(&self, other: &Self) -> bool {
-        let by_accuracy = self.validation_accuracy.total_cmp(&other.validation_accuracy);
-        by_accuracy.then(other.weights_remaining.total_cmp(&self.weights_remaining)).is_gt()
+    /// fewest weights, then the first. `None` if no training run reached its last iteration.
+    pub fn of_runs<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Option<(usize, Self)> {
+        let best = runs.into_iter().enumerate().filter_map(|(index, run)| Some((index, Self::of(run)?)));
+        best.reduce(|best, other| if other.1.compare(&best.1).is_gt() { other } else { best })
     }
 
     /// Returns the best round of a run; `None` if no training run reached its last iteration.
-    fn of(run: &Run) -> Option<Self> {
+    pub fn of(run: &Run) -> Option<Self> {
+        Self::of_rows(run, |_| true)
+    }
+
+    /// Returns the best round of an arm of a run; `None` if none of its training runs reached its last iteration.
+    pub(super) fn of_arm(run: &Run, arm: &str) -> Option<Self> {
+        Self::of_rows(run, |group| group.arm == arm)
+    }
+
+    fn of_rows(run: &Run, filter: impl Fn(&RoundGroup<'_>) -> bool) -> Option<Self> {
         let candidate = |group: &RoundGroup<'_>| {
             let stats = SummaryStats::of(&group.values(|row| row.early_stop_validation_accuracy))?;
             Some(Self {
@@ -187,11 +191,14 @@ impl BestRound {
                 n: stats.n,
             })
         };
-        let compare = |a: &Self, b: &Self| {
-            let by_accuracy = a.validation_accuracy.total_cmp(&b.validation_accuracy);
-            by_accuracy.then(b.weights_remaining.total_cmp(&a.weights_remaining))
-        };
-        RoundGroup::by_arm_and_round(&run.rounds).iter().filter_map(candidate).max_by(compare)
+        let groups = RoundGroup::by_arm_and_round(&run.rounds);
+        groups.iter().filter(|group| filter(group)).filter_map(candidate).max_by(Self::compare)
+    }
+
+    /// Orders rounds by validation accuracy; of equal ones the one with fewer weights is greater.
+    fn compare(&self, other: &Self) -> Ordering {
+        let by_accuracy = self.validation_accuracy.total_cmp(&other.validation_accuracy);
+        by_accuracy.then(other.weights_remaining.total_cmp(&self.weights_remaining))
     }
 }
 

@@ -3,9 +3,10 @@
 use super::super::analysis::RunAnalysis;
 use super::{Page, PageElement, provenance, setting, tables, verdicts};
 use crate::artifacts::{ConfigDifference, RunLabels, config_differences, config_values, experiment_name};
-use crate::base::format::count_of;
+use crate::base::format::{count_of, percent};
 use crate::plot::Figure;
-use crate::report::figures::{ComparedRun, SweptKey, comparison_figures};
+use crate::report::figures::{ComparedRun, SweptKey, comparison_figures, sweep_heat_map};
+use crate::report::overview::BestRound;
 use crate::report::run::Run;
 use crate::report::run_names::run_names;
 use crate::report::table::{Cell, Table};
@@ -30,9 +31,12 @@ pub fn page(analyses: &[RunAnalysis]) -> Page {
     let mut elements = vec![PageElement::Heading(2, "Answers".to_owned()), answers(&sections, &labels)];
     elements.push(PageElement::Heading(2, "Differences in configuration".to_owned()));
     elements.push(difference_table(&differences, &names));
-    let figures = comparison_figures(&compared_runs(analyses, &labels), &keys);
+    let compared = compared_runs(analyses, &labels);
+    let heat_map = sweep_heat_map(&compared, &keys);
+    let figures: Vec<Figure> = heat_map.into_iter().chain(comparison_figures(&compared, &keys)).collect();
     if !figures.is_empty() {
         elements.push(PageElement::Heading(2, "Runs compared".to_owned()));
+        elements.extend(best_run(&runs, &labels).map(PageElement::Text));
         elements.extend(figures.into_iter().map(|figure| PageElement::Figure(3, figure)));
     }
     for ((section, name), label) in sections.into_iter().zip(&names).zip(&labels) {
@@ -45,6 +49,21 @@ pub fn page(analyses: &[RunAnalysis]) -> Page {
         elements.extend(notes.into_iter().map(PageElement::Text));
     }
     Page { title: comparison_title(analyses, &keys), elements }
+}
+
+/// Returns a sentence on the run with the best validation accuracy; `None` if no training run reached its last iteration.
+fn best_run(runs: &[&Run], labels: &[String]) -> Option<String> {
+    let (run, best) = BestRound::of_runs(runs.iter().copied())?;
+    Some(format!(
+        "The best run by validation accuracy at early stop is {}: {} round {} ({} of the weights) has {}, the mean over \
+         {}. Test accuracy plays no part in this choice.",
+        labels[run],
+        best.arm,
+        best.round,
+        percent(best.weights_remaining),
+        percent(best.validation_accuracy),
+        count_of(best.n as u64, "training run")
+    ))
 }
 
 /// Returns the title of a page on several runs: their experiments, their number, and the keys in which they differ.

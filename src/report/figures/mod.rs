@@ -9,6 +9,7 @@ mod comparison;
 mod layer_density;
 mod stability;
 mod sweep;
+mod sweep_heat_map;
 mod training_curves;
 mod weights;
 
@@ -16,6 +17,7 @@ use anyhow::Result;
 
 pub(crate) use self::comparison::{ComparedRun, comparison_figures};
 pub(crate) use self::sweep::SweptKey;
+pub(crate) use self::sweep_heat_map::sweep_heat_map;
 use super::checkpoints::Checkpoints;
 use super::roles::{ArmRole, arm_roles};
 use super::run::Run;

@@ -45,7 +45,7 @@ impl SweptKey {
     }
 
     /// Returns the values, each once: ascending if all are numbers, else in the order of the runs.
-    fn distinct(&self) -> Vec<&str> {
+    pub(super) fn distinct(&self) -> Vec<&str> {
         let mut distinct = first_seen(self.values.iter().map(String::as_str));
         let number = |text: &str| text.parse::<f64>().unwrap_or(f64::NAN);
         if distinct.iter().all(|text| number(text).is_finite()) {
@@ -55,7 +55,7 @@ impl SweptKey {
     }
 
     /// Returns the rank of a run's value among the distinct values.
-    fn rank(&self, run: usize) -> usize {
+    pub(super) fn rank(&self, run: usize) -> usize {
         self.distinct().iter().position(|value| *value == self.values[run]).unwrap_or_default()
     }
 

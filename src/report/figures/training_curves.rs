@@ -136,6 +136,7 @@ fn panels(contents: &[PanelOf<Series>], y: &Axis, note: &str, end: f64) -> Vec<P
         x: x.clone(),
         y: y.clone(),
         series: series.clone(),
+        heat_map: None,
         level: None,
         note: note.to_owned(),
     };
