@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use lth::plot::{Figure, Panel, Series};
+use lth::plot::{Figure, HeatMap, Panel, Series};
 use lth::report::{Cell, Page, PageElement, Run, RunAnalysis, Table, page};
 use lth::system::paths::RunDir;
 
@@ -82,7 +82,7 @@ fn table_text(table: &Table) -> String {
 
 fn figure_text(level: usize, figure: &Figure) -> String {
     let mut text = format!("figure {level}: {}: {}\n  {}\n", figure.name, figure.title, figure.caption);
-    for Panel { title, x, y, series, level, note } in &figure.panels {
+    for Panel { title, x, y, series, level, note, heat_map } in &figure.panels {
         let heading = format!("  panel: {title} {note}");
         writeln!(text, "{}", heading.trim_end()).unwrap();
         for (name, axis) in [("x", x), ("y", y)] {
@@ -92,6 +92,9 @@ fn figure_text(level: usize, figure: &Figure) -> String {
         }
         if let Some(level) = level {
             writeln!(text, "    level: {level:.4}").unwrap();
+        }
+        if let Some(HeatMap { rows, columns, .. }) = heat_map {
+            writeln!(text, "    heat map: {} by {}", rows.join(", "), columns.join(", ")).unwrap();
         }
         for series in series {
             let Series { style, points, start, .. } = series;

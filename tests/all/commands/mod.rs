@@ -1,7 +1,9 @@
 //! The commands of the program, apart from errors in their arguments.
 
+mod built_in_sweep;
 mod doctor;
 mod foreign_files;
+mod jobs;
 mod output;
 mod plan;
 mod run;
