@@ -18,7 +18,8 @@ use crate::system::env;
 #[derive(Debug, Args)]
 pub(super) struct JobArgs {
     /// Train only these jobs of `lth plan --jobs`, and what they need that is not stored: such as `4`, `8-15` or
-    /// `0,8-15`. `auto`: the number in SLURM_ARRAY_TASK_ID, HQ_TASK_ID, PARALLEL_SEQ (from 1) or JOB_COMPLETION_INDEX.
+    /// `0,8-15`. `auto`: the number in `SLURM_ARRAY_TASK_ID`, `HQ_TASK_ID`, `PARALLEL_SEQ` (from 1) or
+    /// `JOB_COMPLETION_INDEX`.
     #[arg(long, value_name = "JOBS", conflicts_with_all = ["shard", "no_training", "fresh"])]
     job: Option<String>,
     /// Train only every N-th job, from the I-th on: four processes take `1/4`, `2/4`, `3/4` and `4/4`.
@@ -92,9 +93,11 @@ fn check_number(number: usize, count: usize) -> Result<(), UsageError> {
 /// number of the first task.
 fn task_number(set: &[(&str, String, usize)]) -> Result<usize, UsageError> {
     match set {
-        [(name, value, first)] => value.parse().ok().and_then(|number: usize| number.checked_sub(*first)).ok_or_else(
-            || usage(&format!("`{name}` is `{value}`, which is no number of a task"), "name the job: `--job 4`"),
-        ),
+        [(name, value, first)] => {
+            value.parse().ok().and_then(|number: usize| number.checked_sub(*first)).ok_or_else(|| {
+                usage(&format!("`{name}` is `{value}`, which is no number of a task"), "name the job: `--job 4`")
+            })
+        }
         [] => Err(usage(
             "`--job auto` needs the number of a task in a variable of the environment",
             "Slurm sets SLURM_ARRAY_TASK_ID in job arrays, HyperQueue HQ_TASK_ID, GNU parallel PARALLEL_SEQ, Kubernetes \
@@ -169,8 +172,9 @@ pub(super) fn job_list(
 /// Fails if the experiment is read from standard input, which the jobs cannot read again.
 pub(super) fn run_command(experiment: &ExperimentArgs, sweep: &SweepArgs, runs: &RunsArgs) -> Result<String> {
     if experiment.is_stdin() {
-        return Err(usage("jobs cannot read the experiment from standard input", "write it to a file, and name that")
-            .into());
+        return Err(
+            usage("jobs cannot read the experiment from standard input", "write it to a file, and name that").into()
+        );
     }
     let mut words = vec![env::program(), "run".to_owned(), env::quoted(&experiment.config.display().to_string())];
     let mut option = |name: &str, value: &str| words.push(format!("{name} {}", env::quoted(value)));

@@ -17,6 +17,7 @@ use crate::system::exit::Exit;
 use crate::ui;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "options without a value")]
 pub(super) struct PlanArgs {
     #[command(flatten)]
     experiment: ExperimentArgs,
@@ -98,12 +99,7 @@ fn print_sweep(args: &PlanArgs, store: &Store, points: &[SweepPoint]) -> Result<
 }
 
 /// Prints the jobs as a list, as JSON, or in the format of an engine.
-fn print_jobs(
-    args: &PlanArgs,
-    store: &Store,
-    points: Option<Vec<SweepPoint>>,
-    source: &ConfigSource,
-) -> Result<Exit> {
+fn print_jobs(args: &PlanArgs, store: &Store, points: Option<Vec<SweepPoint>>, source: &ConfigSource) -> Result<Exit> {
     let command = run_command(&args.experiment, &args.sweep, &args.runs)?;
     let experiments = match points {
         Some(points) => points.into_iter().map(|point| point.loaded).collect(),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::events::EventLine;
 use super::json::{
     CleanResult, DataShowResult, InitResult, ReportResult, RmResult, RunResult, ShowResult, StabilityResult,
-    SweepResult,    VerifyResult,
+    SweepResult, VerifyResult,
 };
 use super::release_manifest::ReleaseManifest;
 use crate::artifacts::{

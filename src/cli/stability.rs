@@ -215,7 +215,14 @@ fn measure(
         }
         let files = run_files(run, context.study, &plan, context.cancel);
         // Every training run here is an end of a line, and its final weights are needed.
-        let runner = Runner { context, plan: &plan, selection: &Selection::Whole, keep: KeepWeights::All, files: &files, workers };
+        let runner = Runner {
+            context,
+            plan: &plan,
+            selection: &Selection::Whole,
+            keep: KeepWeights::All,
+            files: &files,
+            workers,
+        };
         let outcome = runner.run()?;
         outcome.stop_error.map_or(Ok(()), Err)?;
         failures.extend(outcome.audit_failures.into_iter().chain(outcome.failures).chain(outcome.blocked));

@@ -58,7 +58,7 @@ impl Sweep {
                 }
             }
             Some(_) => {
-                mistakes.push(Diagnostic::new(SWEEP, "expected a table of settings, each with a list of values"))
+                mistakes.push(Diagnostic::new(SWEEP, "expected a table of settings, each with a list of values"));
             }
             None => {}
         }
@@ -69,9 +69,10 @@ impl Sweep {
             }
         }
         mistakes.extend(sweep.check());
-        match mistakes.is_empty() {
-            true => Ok((!sweep.axes.is_empty()).then_some(sweep)),
-            false => Err(UsageError::new(&mistakes, document)),
+        if mistakes.is_empty() {
+            Ok((!sweep.axes.is_empty()).then_some(sweep))
+        } else {
+            Err(UsageError::new(&mistakes, document))
         }
     }
 
@@ -158,8 +159,7 @@ fn split_list(text: &str) -> Vec<&str> {
     let (mut parts, mut start, mut depth, mut quote) = (Vec::new(), 0, 0_usize, None);
     for (index, c) in text.char_indices() {
         match (quote, c) {
-            (Some(open), _) if open == c => quote = None,
-            (Some(_), _) => {}
+            (Some(open), _) => quote = Some(open).filter(|&open| open != c),
             (None, '"' | '\'') => quote = Some(c),
             (None, '[' | '{') => depth += 1,
             (None, ']' | '}') => depth = depth.saturating_sub(1),

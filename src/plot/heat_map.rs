@@ -26,7 +26,12 @@ pub(super) fn heat_map_elements(panel: &Panel, map: &HeatMap, top: f64, (width, 
     for (row, (name, cells)) in map.rows.iter().zip(&map.cells).enumerate() {
         let y = top + row as f64 * cell_height;
         let middle = pixels(y + cell_height / 2.0 + 4.0);
-        let _ = writeln!(text, "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\">{}</text>", pixels(left - 6.0), escaped(name));
+        let _ = writeln!(
+            text,
+            "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\">{}</text>",
+            pixels(left - 6.0),
+            escaped(name)
+        );
         for (column, point) in cells.iter().enumerate() {
             let x = left + column as f64 * cell_width;
             let Some(point) = point else { continue };

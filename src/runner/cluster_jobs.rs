@@ -207,10 +207,7 @@ mod tests {
         let seconds = [3.0, 1.0, 2.0, 1.0, 1.0, 1.0];
         let run = |nodes| simulate(&jobs, &seconds, nodes);
         assert_eq!((run(1).seconds, run(1).busiest), (9.0, 1));
-        assert_eq!(
-            run(100),
-            Simulation { seconds: 6.0, critical_path_seconds: 6.0, total_seconds: 9.0, busiest: 2 }
-        );
+        assert_eq!(run(100), Simulation { seconds: 6.0, critical_path_seconds: 6.0, total_seconds: 9.0, busiest: 2 });
         assert_eq!(simulate(&[], &[], 3).seconds, 0.0);
     }
 }

@@ -101,12 +101,13 @@ impl JobList {
             let files: Vec<PathBuf> =
                 trainings().map(|training| store.runs.training_dir(&training.key).manifest_file()).collect();
             let before = members.iter().flat_map(|job| &job.dependencies).filter_map(|job| pack_of.get(job).copied());
-            let job = if range.len() == 1 { range.start.to_string() } else { format!("{}-{}", range.start, range.end - 1) };
+            let job =
+                if range.len() == 1 { range.start.to_string() } else { format!("{}-{}", range.start, range.end - 1) };
             JobRow {
                 index,
                 command: format!("{command} --job {job}"),
                 job,
-                id: trainings().next().map(|training| training.key.short().to_string()).unwrap_or_default(),
+                id: trainings().next().map(|training| training.key.short()).unwrap_or_default(),
                 dependencies: distinct(before),
                 level: members[0].level,
                 replicates: distinct(trainings().map(|training| training.replicate)),

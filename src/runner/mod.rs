@@ -13,6 +13,7 @@
 //! | node | a key of the plan, with its dependencies: the rows that share it are one node | `training_graph::Node` |
 //! | group | the nodes that one trainer trains in lockstep, each in its lane | `training_graph::Group` |
 //! | job | what to do for a node that lacks something in the store | `jobs::Job` |
+//! | cluster job | a group as one process of a cluster trains it, with the groups it needs | [`ClusterJob`] |
 //! | task | a job that is assigned to a worker, with its lane in the group | `scheduler::Task` |
 //! | entry | the folder in the store with the outputs of a node | [`TrainingDir`](crate::system::paths::TrainingDir) |
 
@@ -55,9 +56,9 @@ pub use context::{RunContext, TrainerFactory};
 pub use estimate::{Estimate, RoundEstimate};
 pub use events::{Event, EventSink, Repeats, TrainingId, TrainingResult};
 pub use gc::{Freed, Garbage, GarbageFile, GcReason, find_garbage, free};
+pub use instability::{CopyPair, InstabilityAnalysis, stability_rows};
 pub use job_list::{ClusterEstimate, JobList, JobRow};
 pub use jobs::Selection;
-pub use instability::{CopyPair, InstabilityAnalysis, stability_rows};
 pub use orphans::{Orphan, delete_orphans, find_orphans};
 pub use remove_run::{RemovedRun, remove_run};
 pub use row_builder::RowBuilder;

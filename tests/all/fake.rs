@@ -11,7 +11,9 @@ use lth::config::ConfigDocument;
 use lth::data::{Dataset, Normalization, Split};
 use lth::engine::{Batch, EngineKind, NoProbe, Probe, Trainer};
 use lth::lottery::Study;
-use lth::runner::{Event, EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Selection, Store, TrainerFactory};
+use lth::runner::{
+    Event, EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Selection, Store, TrainerFactory,
+};
 use lth::system::cancel::CancelToken;
 use lth::system::paths::RunsDir;
 

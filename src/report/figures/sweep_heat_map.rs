@@ -36,9 +36,10 @@ pub(crate) fn sweep_heat_map(runs: &[ComparedRun<'_>], keys: &[SweptKey]) -> Opt
     let figure = Figure {
         name: "sweep_best_validation".to_owned(),
         title: "Best validation accuracy (%) of each point".to_owned(),
-        caption: "Of each arm the round with the best validation accuracy at early stop: its mean over the training runs. \
+        caption:
+            "Of each arm the round with the best validation accuracy at early stop: its mean over the training runs. \
                   The best cell of an arm has a frame. Test accuracy plays no part."
-            .to_owned(),
+                .to_owned(),
         panels,
     };
     without_empty_panels(figure).filter(|_| is_grid)

@@ -55,7 +55,14 @@ pub fn retrain(verifier: &Verifier<'_>, context: &RunContext<'_>, options: Retra
     let rows = RowBuilder { study: context.study };
     let files = RunFiles { rows, plan: &plan, dir: &dir, writes_rows: false, cancel: context.cancel };
     let context = RunContext { store: &store, ..*context };
-    let runner = Runner { context, plan: &plan, selection: &Selection::Whole, keep: KeepWeights::Needed, files: &files, workers: options.workers };
+    let runner = Runner {
+        context,
+        plan: &plan,
+        selection: &Selection::Whole,
+        keep: KeepWeights::Needed,
+        files: &files,
+        workers: options.workers,
+    };
     let outcome = runner.run()?;
     let temporary = || format!("could not train again in `{}`; TMPDIR names another folder", runs.0.display());
     outcome.stop_error.map_or(Ok(()), Err).with_context(temporary)?;

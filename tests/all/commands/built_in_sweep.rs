@@ -24,9 +24,8 @@ fn sweep_folder(runs: &Path) -> PathBuf {
 
 /// Returns the rows of the table of a sweep, each as (value of the swept key, arm, round).
 fn table(runs: &Path, key: &str) -> Vec<(String, String, String)> {
-    let row = |row: &std::collections::BTreeMap<String, String>| {
-        (row[key].clone(), row["arm"].clone(), row["round"].clone())
-    };
+    let row =
+        |row: &std::collections::BTreeMap<String, String>| (row[key].clone(), row["arm"].clone(), row["round"].clone());
     rows(&sweep_folder(runs), "sweep.csv").iter().map(row).collect()
 }
 
@@ -76,7 +75,8 @@ fn run_dirs_by_rate(runs: &Path) -> Vec<PathBuf> {
 fn sweep_of_the_file_is_that_of_the_options() {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let text = fs::read_to_string(SMOKE).unwrap();
-    let path = config(folder.path(), &format!("{text}\n[sweep]\nprune.rate.linear = [0.2, 0.4]\ntrain.lr = [1e-3, 2e-3]\n"));
+    let path =
+        config(folder.path(), &format!("{text}\n[sweep]\nprune.rate.linear = [0.2, 0.4]\ntrain.lr = [1e-3, 2e-3]\n"));
     let runs = folder.path().join("runs");
     let output = run_command(&path, &runs, &TINY).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));

@@ -141,7 +141,7 @@ fn job_file(folder: &Path, engine: &str) -> String {
     let output = command.current_dir(folder).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let text = String::from_utf8(output.stdout).unwrap();
-    fs::write(folder.join("jobs"), &text).unwrap();
+    lth::system::files::write(&folder.join("jobs"), text.as_bytes()).unwrap();
     text
 }
 
@@ -149,12 +149,11 @@ fn job_file(folder: &Path, engine: &str) -> String {
 fn normalized(text: &str, folder: &Path) -> String {
     let folder = folder.canonicalize().unwrap();
     let text = text.replace(env!("CARGO_BIN_EXE_lth"), "lth").replace(SMOKE, "smoke.toml");
-    let memory = regex_free(&text, "--mem=");
-    memory.replace(folder.to_str().unwrap(), "/work")
+    without_number(&text, "--mem=").replace(folder.to_str().unwrap(), "/work")
 }
 
 /// Replaces the digits after `start` in every line by `N`.
-fn regex_free(text: &str, start: &str) -> String {
+fn without_number(text: &str, start: &str) -> String {
     let line = |line: &str| match line.split_once(start) {
         Some((before, after)) => format!("{before}{start}N{}", after.trim_start_matches(|c: char| c.is_ascii_digit())),
         None => line.to_owned(),
@@ -178,7 +177,8 @@ fn assert_results(folder: &Path) {
     let without_configs = |runs: &Path| {
         let mut results = results(runs);
         // They record the options of the command that wrote them last, such as `run.workers`.
-        results.retain(|path, _| !["config.toml", "resolved.toml", "SHA256SUMS"].iter().any(|name| path.ends_with(name)));
+        results
+            .retain(|path, _| !["config.toml", "resolved.toml", "SHA256SUMS"].iter().any(|name| path.ends_with(name)));
         results.retain(|path, _| !path.starts_with("report"));
         results
     };
@@ -263,9 +263,9 @@ fn slurm_script_runs_the_jobs_and_queues_stopped_ones_again() {
     tool("lth-slow", &wrapper);
     let script = fs::read_to_string(folder.path().join("jobs")).unwrap();
     let slow = script.replace(&format!("command=({}", env!("CARGO_BIN_EXE_lth")), "command=(bin/lth-slow");
-    fs::write(folder.path().join("jobs"), slow).unwrap();
-    let path = format!("{}:{}", folder.path().join("bin").display(), std::env::var("PATH").unwrap());
-    let output = Command::new("bash").arg("jobs").env("PATH", path).current_dir(folder.path()).output().unwrap();
+    lth::system::files::write(&folder.path().join("jobs"), slow.as_bytes()).unwrap();
+    let output =
+        Command::new("bash").args(["-c", "PATH=$PWD/bin:$PATH bash jobs"]).current_dir(folder.path()).output().unwrap();
     let log = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap_or_default();
     assert!(output.status.success(), "{}{}", stderr(&output), log("tasks.log"));
     assert_eq!(log("sbatch.log").lines().count(), 5, "four levels and the report: {}", log("sbatch.log"));
