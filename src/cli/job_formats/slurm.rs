@@ -44,10 +44,11 @@ run_task() {
   exit "$code"
 }
 
-case ${1:-submit} in
+case ${1:-} in
   task) shift; run_task "$@" ;;
   report) exec "${command[@]}" --no-training ;;
 esac
+options+=("$@")
 "#;
 
 /// Returns the script.
@@ -62,8 +63,9 @@ pub(super) fn text(list: &JobList, command: &str, folder: &str) -> String {
     let mut text = format!("#!/usr/bin/env bash\n{}", header(list, "Slurm"));
     let _ = write!(
         text,
-        "# Submit them with `bash FILE`. To submit what is left later, make the file again, or submit it again: jobs that \
-         are\n# done end at once. Jobs of a level do not need one another; a level waits for the one before.\nset -euo \
+        "# Submit them with `bash FILE`, with more options of sbatch if need be: `bash FILE --partition=long`. To submit what \
+         is\n# left later, make the file again, or submit it again: jobs that are done end at once. Jobs of a level do not \
+         need one\n# another; a level waits for the one before.\nset -euo \
          pipefail\ncd {}\n\nname={}\nlogs=slurm_logs  # standard output and error of each task\nat_a_time=100     # \
          tasks of a level that run at the same time\n# Of each task; add --partition or --account as your cluster \
          needs. Time and memory are estimates.\noptions=(--time={minutes} --cpus-per-task=1 --mem={megabytes}M{gpu})\n\
