@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::chart::{HeatMap, Panel};
 use super::escape::escaped;
-use super::number::{axis_percent, pixels};
+use super::number::pixels;
 use super::ticks::{FONT_SIZE, text_width};
 
 /// Opacity of the cells with the lowest and with the highest value.
@@ -22,6 +22,9 @@ pub(super) fn heat_map_elements(panel: &Panel, map: &HeatMap, top: f64, (width, 
         let share = if highest > lowest { (mean - lowest) / (highest - lowest) } else { 0.5 };
         OPACITIES[0] + share * (OPACITIES[1] - OPACITIES[0])
     };
+    // Values that are close together need another digit to differ.
+    let digits = if highest - lowest < 0.01 { 2 } else { 1 };
+    let percent = |share: f64| format!("{:.digits$}", 100.0 * share);
     let mut text = String::new();
     for (row, (name, cells)) in map.rows.iter().zip(&map.cells).enumerate() {
         let y = top + row as f64 * cell_height;
@@ -46,7 +49,7 @@ pub(super) fn heat_map_elements(panel: &Panel, map: &HeatMap, top: f64, (width, 
                 pixels(cell_height - 2.0),
                 opacity(point.mean),
                 pixels(x + cell_width / 2.0),
-                axis_percent(point.mean),
+                percent(point.mean),
             );
         }
     }

@@ -9,7 +9,8 @@ use crate::runner::{JobList, TimeBasis};
 
 /// Returns the list of jobs as text.
 pub fn job_list(list: &JobList) -> String {
-    let mut table = Table::new(["job", "id", "level", "after", "replicate", "arm", "round", "runs", "time", "memory"]);
+    let mut table =
+        Table::new(["job", "id", "level", "after", "replicate", "arm", "round", "runs", "time", "memory", "GPUs"]);
     for job in &list.jobs {
         let after: Vec<&str> = job.dependencies.iter().map(|&index| list.jobs[index].job.as_str()).collect();
         let time = if job.is_done { "done".to_owned() } else { duration(job.seconds) };
@@ -24,6 +25,7 @@ pub fn job_list(list: &JobList) -> String {
             Cell::number(job.trainings),
             Cell::number(time),
             Cell::number(bytes(job.memory_bytes)),
+            Cell::number(job.gpus),
         ]);
     }
     let done = list.jobs.iter().filter(|job| job.is_done).count();
