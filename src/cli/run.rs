@@ -24,7 +24,7 @@ use crate::runner::{self, RunOutcome, RunProgress};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
 use crate::system::exit::Exit;
-use crate::system::files::WaitOptions;
+use crate::system::files::{Lock, WaitOptions};
 use crate::system::paths::{RunDir, RunsDir};
 use crate::ui;
 
@@ -139,6 +139,7 @@ fn run_experiment(args: &RunArgs, loaded: LoadedExperiment, cancel: &CancelToken
 /// `quiet`.
 fn archive(plan: &Plan, runs: &RunsDir, run_dir: &RunDir, cancel: &CancelToken, quiet: bool) -> Result<()> {
     let wait_options = WaitOptions { gives_up: &|| cancel.is_cancelled(), announce: &ui::eprint_line };
+    Lock::remove_stale_claims(runs, &wait_options)?;
     if let Some(n) = runner::archive_plan(plan, runs, run_dir, &wait_options)?
         && !quiet
     {
