@@ -408,3 +408,6 @@ fn turn_on(folder: &Path, path: &Path) -> Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
