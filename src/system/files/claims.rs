@@ -39,7 +39,7 @@ use super::super::{env, machine};
 use super::lock::{self, LocksUnsupported, is_at, is_full, write_error};
 
 /// The time without a heartbeat after which a claim is stale. `LTH_TEST_STALE_SECONDS` shortens it for tests.
-static STALE_AFTER: LazyLock<Duration> = LazyLock::new(|| env::test_stale_time().unwrap_or(Duration::from_secs(60)));
+static STALE_AFTER: LazyLock<Duration> = LazyLock::new(|| env::test_stale_time().unwrap_or(Duration::from_mins(1)));
 /// The number of heartbeats in [`STALE_AFTER`].
 const BEATS: u32 = 6;
 /// The longest time that the first of several claims, made at the same moment, waits for the removal of the others.
@@ -185,8 +185,8 @@ impl Drop for Claim {
 impl Held {
     /// Writes the text of the claim, with the number of its heartbeats.
     ///
-    /// Does not make the file of an exclusive claim again if it was removed. A shared claim announces its process again:
-    /// it excludes only commands that hold a lock for a moment, and these took their claims when this process was away.
+    /// Does not make the file of an exclusive claim again if it was removed. That of a shared claim is made again, so that
+    /// the run counts as running: the exclusive claims on its training runs guard what it writes.
     fn write(&self) -> io::Result<()> {
         let again = self.kind == Kind::Shared;
         let mut file = OpenOptions::new().write(true).create(again).truncate(false).open(&self.path)?;

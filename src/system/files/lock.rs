@@ -196,6 +196,9 @@ impl Lock {
     /// # Errors
     /// Fails if a claim cannot be removed, and with [`LockHeld`] if the process gives up.
     pub fn remove_stale_claims(runs: &RunsDir, wait_options: &WaitOptions<'_>) -> Result<()> {
+        if !Self::uses_claims(runs) {
+            return Ok(());
+        }
         let mut since = Some(Instant::now());
         while let Some(holder) = claims::remove_stale(&runs.claims())? {
             if (wait_options.gives_up)() {

@@ -1,8 +1,10 @@
 //! Two processes on a folder whose files cannot be locked (flock fails, by `shim.c`), with claims in place of locks.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use lth::system::files::{self, list};
@@ -11,13 +13,24 @@ use super::experiment::{TINY, differences};
 use super::injection::shim;
 use crate::support::*;
 
-/// Training runs of a third of a second, so that a process is killed during one.
-const SETS: [&str; 2] = ["train.iterations=4000", "run.workers=1"];
+/// Training runs of a tenth of a second or longer, so that a process is killed during one.
+const SETS: [&str; 3] = ["train.iterations=2000", "train.evaluate_every=200", "run.workers=1"];
 
 /// The number of training runs of [`TINY`].
 const TRAININGS: usize = 14;
 
-/// A folder without file locks, and the results of a run in another one.
+/// Returns the results of one process with locks, which runs once for all tests.
+fn reference() -> &'static BTreeMap<PathBuf, Vec<u8>> {
+    static REFERENCE: OnceLock<BTreeMap<PathBuf, Vec<u8>>> = OnceLock::new();
+    REFERENCE.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = folder.path().join("runs");
+        run_ok(&config(folder.path(), TINY), &runs, &SETS);
+        results(&runs)
+    })
+}
+
+/// A folder without file locks.
 struct Bench {
     _folder: tempfile::TempDir,
     /// The folder, without symbolic links: the library compares paths.
@@ -66,19 +79,17 @@ impl Bench {
             let claims = list(&self.runs().join(".locks/gate")).unwrap_or_default();
             claims.iter().any(|path| path.to_str().unwrap().contains(".lock.exclusive-"))
         };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !(self.root.join(events).exists() && self.trained(events) > 0 && is_claimed()) {
             assert!(Instant::now() < deadline, "no training run was claimed");
             std::thread::sleep(Duration::from_millis(2));
         }
     }
 
-    /// Asserts that the files are those of one process with locks, that each training run was trained once, by the
-    /// processes with these files of events, and that no claim is left.
+    /// Asserts that the files are those of the reference, and that each training run was trained once, by the two
+    /// processes with these files of events.
     fn check(&self, events: [&str; 2]) {
-        let reference = self.root.join("reference");
-        run_ok(&self.config, &reference, &SETS);
-        let differences = differences(&self.runs(), &results(&reference));
+        let differences = differences(&self.runs(), reference());
         assert!(differences.is_empty(), "{}", differences.join("\n"));
         let trained = events.map(|events| self.trained(events));
         assert_eq!(trained.iter().sum::<usize>(), TRAININGS, "{trained:?}");
