@@ -13,7 +13,7 @@ use super::experiment::{TINY, differences};
 use super::injection::shim;
 use crate::support::*;
 
-/// Training runs of a tenth of a second or longer, so that a process is killed during one.
+/// Training runs of a tenth of a second or longer, so that a process can be suspended or killed during one.
 const SETS: [&str; 3] = ["train.iterations=2000", "train.evaluate_every=200", "run.workers=1"];
 
 /// The number of training runs of [`TINY`].
@@ -73,16 +73,27 @@ impl Bench {
         events.filter(|event| !event["worker"].is_null()).count()
     }
 
-    /// Waits until a process has trained a training run and trains the next one.
-    fn wait_for_training(&self, events: &str) {
-        let is_claimed = || {
-            let claims = list(&self.runs().join(".locks/gate")).unwrap_or_default();
-            claims.iter().any(|path| path.to_str().unwrap().contains(".lock.exclusive-"))
+    /// Suspends a process that has trained a training run, while it trains another one.
+    fn suspend_in_training(&self, process: &Child, events: &str) {
+        let is_training = || {
+            let names = self.claims().into_iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+            let mut keys = names.filter_map(|name| Some(name.split_once(".lock.exclusive-")?.0.to_owned()));
+            // The curve is the first file that is written at the end.
+            keys.any(|key| !self.runs().join("store").join(key).join("curve.json").exists())
         };
         let deadline = Instant::now() + Duration::from_mins(1);
-        while !(self.root.join(events).exists() && self.trained(events) > 0 && is_claimed()) {
+        loop {
             assert!(Instant::now() < deadline, "no training run was claimed");
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(Duration::from_millis(10));
+            if !(self.root.join(events).exists() && self.trained(events) > 0 && is_training()) {
+                continue;
+            }
+            send(process, "STOP");
+            std::thread::sleep(Duration::from_millis(50));
+            if is_training() {
+                return;
+            }
+            send(process, "CONT");
         }
     }
 
@@ -97,6 +108,7 @@ impl Bench {
         assert!(self.runs().join(".locks/gate").is_dir());
     }
 
+    /// Returns the claims; none if there is no folder of claims yet.
     fn claims(&self) -> Vec<PathBuf> {
         list(&self.runs().join(".locks/gate")).unwrap()
     }
@@ -152,7 +164,7 @@ fn killed_process_with_claims_is_replaced_after_the_stale_time() {
     let Some(shim) = shim() else { return };
     let bench = Bench::new();
     let mut first = bench.start(shim, 2.0, "a");
-    bench.wait_for_training("a");
+    bench.suspend_in_training(&first, "a");
     first.kill().unwrap();
     let since = Instant::now();
     let second = bench.start(shim, 2.0, "b");
@@ -175,11 +187,10 @@ fn process_with_claims_that_was_killed_on_this_host_is_replaced_at_once() {
     let Some(shim) = shim() else { return };
     let bench = Bench::new();
     let mut first = bench.start(shim, 600.0, "a");
-    bench.wait_for_training("a");
-    let second = bench.start(shim, 600.0, "b");
+    bench.suspend_in_training(&first, "a");
     first.kill().unwrap();
     first.wait().unwrap();
-    success(second);
+    success(bench.start(shim, 600.0, "b"));
     bench.check(["a", "b"]);
 }
 
@@ -188,8 +199,7 @@ fn suspended_process_finds_its_claim_taken_over() {
     let Some(shim) = shim() else { return };
     let bench = Bench::new();
     let first = bench.start(shim, 1.5, "a");
-    bench.wait_for_training("a");
-    send(&first, "STOP");
+    bench.suspend_in_training(&first, "a");
     success(bench.start(shim, 1.5, "b"));
     send(&first, "CONT");
     let output = success(first);
