@@ -15,7 +15,7 @@ use crate::base::format::{bytes, count_of};
 use crate::runner;
 use crate::runner::{Garbage, GarbageFile, GcReason, Orphan};
 use crate::system::exit::Exit;
-use crate::system::files::WaitOptions;
+use crate::system::files::{Lock, WaitOptions};
 use crate::system::paths::{RunDir, RunsDir};
 use crate::ui;
 
@@ -93,6 +93,7 @@ impl Deletable {
     /// Finds what the arguments ask for.
     fn find(args: &CleanArgs) -> Result<Self> {
         let runs = args.runs.folder()?;
+        Lock::remove_stale_claims(&runs, &WaitOptions { gives_up: &|| false, announce: &ui::eprint_line })?;
         let named = args.only.iter().map(|word| find_runs(&runs, word)).collect::<Result<Vec<_>>>()?.concat();
         let only = (!named.is_empty()).then_some(named);
         let Garbage { mut files, foreign, unknown } = runner::find_garbage(&runs, only.as_deref())?;

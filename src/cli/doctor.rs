@@ -76,6 +76,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit> {
         data_dir: folder.clone(),
         data: data::names().iter().filter_map(|name| data::status(name, &folder)).collect(),
         runs: runs.0.clone(),
+        claims: Lock::uses_claims(&runs),
         no_locks: Lock::check_supported(&runs.0).err().map(|error| format!("{error:#}")),
         store: StoreReport::of(&runs)?,
     };

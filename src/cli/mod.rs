@@ -219,8 +219,9 @@ fn hint(error: &anyhow::Error, folder_option: &str) -> Option<String> {
     }
     if error.chain().any(<dyn std::error::Error>::is::<LocksUnsupported>) {
         return Some(
-            "name a folder on another file system with `--runs`: a local disk, or one that is mounted with locks (Lustre: \
-             `-o flock`). `lth doctor --runs FOLDER` tests whether a folder has locks"
+            "set LTH_LOCKS=claims for the first command on this folder: claim files then take the place of locks, for every \
+             process on it. Or name a folder on another file system with `--runs`: a local disk, or one that is mounted \
+             with locks (Lustre: `-o flock`). `lth doctor --runs FOLDER` tests whether a folder has locks"
                 .to_owned(),
         );
     }

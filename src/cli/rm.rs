@@ -58,6 +58,7 @@ pub(super) fn run(args: &RmArgs) -> Result<Exit> {
 /// Fails if a run cannot be found or is running.
 fn selected(args: &RmArgs) -> Result<Vec<RunDir>> {
     let folder = args.runs.folder()?;
+    Lock::remove_stale_claims(&folder, &WaitOptions { gives_up: &|| false, announce: &ui::eprint_line })?;
     let mut run_dirs: Vec<RunDir> = Vec::new();
     for name in &args.names {
         let run_dir = find_single_run(&folder, name)?;

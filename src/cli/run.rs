@@ -26,7 +26,7 @@ use crate::runner::{self, RunOutcome, RunProgress, Selection};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
 use crate::system::exit::Exit;
-use crate::system::files::WaitOptions;
+use crate::system::files::{Lock, WaitOptions};
 use crate::system::paths::{RunDir, RunsDir};
 use crate::ui;
 
@@ -168,6 +168,7 @@ fn run_experiment(
 /// `quiet`.
 fn archive(plan: &Plan, runs: &RunsDir, run_dir: &RunDir, cancel: &CancelToken, quiet: bool) -> Result<()> {
     let wait_options = WaitOptions { gives_up: &|| cancel.is_cancelled(), announce: &ui::eprint_line };
+    Lock::remove_stale_claims(runs, &wait_options)?;
     if let Some(n) = runner::archive_plan(plan, runs, run_dir, &wait_options)?
         && !quiet
     {

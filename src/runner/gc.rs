@@ -143,7 +143,7 @@ pub fn free(
     listed: &[GarbageFile],
     wait_options: &WaitOptions<'_>,
 ) -> Result<Freed> {
-    let _admission = Lock::wait_exclusive(&runs.admission_lock(), wait_options)?;
+    let admission = Lock::wait_exclusive(&runs.admission_lock(), wait_options)?;
     let current = find_garbage(runs, only)?.files;
     let mut freed = Freed::default();
     for file in listed {
@@ -155,6 +155,7 @@ pub fn free(
             freed.kept += 1;
             continue;
         }
+        admission.check()?;
         files::remove(&file.path)?;
         files::remove(&entry.pin_marker())?;
         freed.files += 1;

@@ -58,7 +58,7 @@ pub fn delete_orphans(runs: &RunsDir, listed: &[Orphan], wait_options: &WaitOpti
     if listed.is_empty() {
         return Ok((0, 0));
     }
-    let _admission = Lock::wait_exclusive(&runs.admission_lock(), wait_options)?;
+    let admission = Lock::wait_exclusive(&runs.admission_lock(), wait_options)?;
     let listed: BTreeSet<&PathBuf> = listed.iter().map(|orphan| &orphan.entry.0).collect();
     let mut deleted = (0, 0);
     for orphan in find_orphans(runs)? {
@@ -66,6 +66,7 @@ pub fn delete_orphans(runs: &RunsDir, listed: &[Orphan], wait_options: &WaitOpti
             continue;
         }
         let Some(_lock) = Lock::try_exclusive(&orphan.entry.lock_file())? else { continue };
+        admission.check()?;
         // The manifest goes first: an entry without one is not complete.
         files::remove(&orphan.entry.manifest_file())?;
         for file in own_files(&orphan.entry)? {

@@ -31,6 +31,8 @@ pub(super) struct GroupProgress<'a> {
     context: &'a RunContext<'a>,
     /// The training runs that are trained, and not only fill a lane.
     trainings: Vec<&'a PreparedTraining<'a>>,
+    /// Their locks.
+    locks: &'a [Lock],
     lane_count: usize,
     /// The iteration at which the last of them ends.
     end: Iteration,
@@ -48,11 +50,12 @@ impl<'a> GroupProgress<'a> {
     pub(super) fn new(
         context: &'a RunContext<'a>,
         trainings: Vec<&'a PreparedTraining<'a>>,
+        locks: &'a [Lock],
         lane_count: usize,
         end: Iteration,
     ) -> Self {
         let watch = Stopwatch::start();
-        Self { context, trainings, lane_count, end, watch, seconds_before: 0.0, since_last: watch, last: None }
+        Self { context, trainings, locks, lane_count, end, watch, seconds_before: 0.0, since_last: watch, last: None }
     }
 
     /// Returns the seconds of training, in this process and earlier ones.
@@ -95,12 +98,13 @@ impl<'a> GroupProgress<'a> {
     /// the last two.
     ///
     /// # Errors
-    /// Fails if the trainer fails, or a file cannot be written or removed.
+    /// Fails if the trainer fails, or a file cannot be written or removed, or another process has taken over a claim.
     pub(super) fn save(&mut self, training: &TrainingLoop<'_>) -> Result<()> {
         let Iteration(iteration) = training.iteration();
         if self.last.map_or(iteration == self.trainings[0].start_iteration(), |last| last == iteration) {
             return Ok(());
         }
+        self.locks.iter().try_for_each(Lock::check)?;
         for prepared in &self.trainings {
             let progress = training.progress(prepared.lane())?;
             let label = ProgressLabel {

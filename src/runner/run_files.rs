@@ -93,8 +93,9 @@ impl RunFiles<'_> {
         self.put(&lock, &[(name, contents(present)?)])
     }
 
-    /// Writes files of the run and their checksums; `_lock` is the lock of the files.
-    fn put(&self, _lock: &Lock, contents: &[(&str, Vec<u8>)]) -> Result<()> {
+    /// Writes files of the run and their checksums; `lock` is the lock of the files.
+    fn put(&self, lock: &Lock, contents: &[(&str, Vec<u8>)]) -> Result<()> {
+        lock.check()?;
         let present = match RunChecksums::read(self.dir) {
             // A damaged list is made anew, one that cannot be read is not.
             Err(error) if io_error(&error).is_some() => return Err(error),

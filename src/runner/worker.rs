@@ -22,7 +22,7 @@ use crate::base::format::count_of;
 use crate::base::units::Iteration;
 use crate::data::Dataset;
 use crate::engine::{EngineKind, Probe, Trainer};
-use crate::system::files::Lock;
+use crate::system::files::{ClaimLost, Lock};
 use crate::system::retry::{io_error, with_retries};
 use crate::train::{TrainingEnd, TrainingLoop};
 
@@ -93,6 +93,10 @@ impl<'a, 'p> Worker<'a, 'p> {
                 self.lower_lane_limit(lanes, error);
                 return None;
             }
+            Err(error) if error.is::<ClaimLost>() => {
+                self.context.sink.on_event(&Event::Message(&format!("warning: {error:#}")));
+                TaskOutcome::HeldElsewhere
+            }
             Err(error) => self.failed(error, lanes),
         };
         Some(outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| rest.clone())).collect())
@@ -114,7 +118,7 @@ impl<'a, 'p> Worker<'a, 'p> {
     /// Runs a group, and writes the outcome of each task to `outcomes` as soon as it is known. If it returns without an
     /// error, the tasks without an outcome were cancelled.
     fn try_run_group(&mut self, group: &GroupAssignment<'_>, outcomes: &mut [Option<TaskOutcome>]) -> Result<()> {
-        let Some(_locks) = with_retries(|| self.lock(&group.tasks))? else {
+        let Some(locks) = with_retries(|| self.lock(&group.tasks))? else {
             outcomes.fill(Some(TaskOutcome::HeldElsewhere));
             return Ok(());
         };
@@ -136,7 +140,7 @@ impl<'a, 'p> Worker<'a, 'p> {
                 Err(error) => outcomes[position] = Some(self.failed(error, 1)),
             }
         }
-        if prepared.is_empty() { Ok(()) } else { self.train(group, &prepared, outcomes) }
+        if prepared.is_empty() { Ok(()) } else { self.train(group, &prepared, &locks, outcomes) }
     }
 
     /// Returns the outcome of a task that failed with `error`, in an engine with `lanes` lanes if an engine failed. An
@@ -171,11 +175,12 @@ impl<'a, 'p> Worker<'a, 'p> {
     /// Trains the prepared training runs in lockstep, up to the last iteration that any of them needs. `prepared` has
     /// each with the position of its task. The trainer has as many lanes as the group has members, because that number
     /// may change the last digits of the weights: the lane of a member that need not be trained repeats another
-    /// training run.
+    /// training run. `locks` are those of all tasks.
     fn train(
         &mut self,
         group: &GroupAssignment<'_>,
         prepared: &[(usize, PreparedTraining<'_>)],
+        locks: &[Lock],
         outcomes: &mut [Option<TaskOutcome>],
     ) -> Result<()> {
         let Self { index, context, shared, dataset, trainers, .. } = &mut *self;
@@ -195,7 +200,7 @@ impl<'a, 'p> Worker<'a, 'p> {
         let in_lane = |lane: usize| &prepared[position_of(lane)].1;
         let end = prepared.iter().map(|(_, training)| training.last_iteration()).max().unwrap_or_default();
         let trainings = prepared.iter().map(|(_, training)| training).collect();
-        let mut progress = GroupProgress::new(context, trainings, lane_count, end);
+        let mut progress = GroupProgress::new(context, trainings, locks, lane_count, end);
         let inputs = (0..lane_count).map(|lane| in_lane(lane).lane_input(lane, dataset)).collect();
         let mut training = TrainingLoop::start(trainer.as_mut(), &context.study.experiment.train, inputs, end)?;
         let mut has_passed = true;
@@ -208,7 +213,7 @@ impl<'a, 'p> Worker<'a, 'p> {
         if has_passed {
             progress.resume(&mut training, position_of)?;
         }
-        let should_stop = || context.cancel.is_cancelled() || shared.has_stopped();
+        let should_stop = || context.cancel.is_cancelled() || shared.has_stopped() || locks.iter().any(Lock::is_lost);
         let Iteration(first_iteration) = training.iteration();
         loop {
             training.set_threads(shared.sparse_threads());
@@ -236,6 +241,7 @@ impl<'a, 'p> Worker<'a, 'p> {
                 progress.save(&training)?;
             }
         }
+        locks.iter().try_for_each(Lock::check)?;
         let seconds = progress.seconds();
         let ends = training.finish();
         let mut ends: Vec<Option<TrainingEnd>> = ends.into_iter().map(Some).collect();

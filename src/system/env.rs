@@ -3,11 +3,18 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
 
 /// The folder of all runs. Used where `--runs` is not given.
 pub const RUNS: &str = "LTH_RUNS_DIR";
 /// The folder of the data sets. Used where neither `--data-dir` nor `data.dir` is given.
 pub const DATA: &str = "LTH_DATA_DIR";
+/// `claims` makes the processes on a folder of runs use claims in place of file locks, from now on.
+const LOCKS: &str = "LTH_LOCKS";
+/// For tests: the time in seconds without a heartbeat after which a claim is stale, in place of 60.
+const TEST_STALE_SECONDS: &str = "LTH_TEST_STALE_SECONDS";
 /// The file of the certificates with which servers are verified, as OpenSSL and curl define it.
 pub(super) const CERTIFICATES: &str = "SSL_CERT_FILE";
 /// The home folder of the user, as POSIX defines it.
@@ -30,9 +37,13 @@ pub const NO_COLOR: &str = "NO_COLOR";
 pub const COMPLETE: &str = "LTH_COMPLETE";
 
 /// The variables that users set, each with its meaning in lines of at most 55 characters.
-pub const VARIABLES: [(&str, &[&str]); 6] = [
+pub const VARIABLES: [(&str, &[&str]); 7] = [
     (RUNS, &["folder of all runs, if `--runs` is not given [runs]"]),
     (DATA, &["folder of the data sets, if neither `--data-dir` nor", "`data.dir` is given [data]"]),
+    (
+        LOCKS,
+        &["`claims` for a file system without file locks: every", "process on a folder of runs then uses claim files"],
+    ),
     (VISIBLE_GPUS, &["GPUs that CUDA may use; empty or -1 for none"]),
     (NO_COLOR, &["turn colours off, if not empty"]),
     (TERM, &["`dumb` for plain lines in place of progress bars"]),
@@ -49,6 +60,23 @@ pub fn value(name: &str) -> Option<OsString> {
 pub fn task_numbers() -> Vec<(&'static str, String, usize)> {
     let set = |&(name, first)| Some((name, value(name)?.to_string_lossy().into_owned(), first));
     TASK_NUMBERS.iter().filter_map(set).collect()
+}
+
+/// Returns whether `LTH_LOCKS` asks for claims in place of file locks.
+///
+/// # Errors
+/// Fails if it has another value than `claims`.
+pub(super) fn asks_for_claims() -> Result<bool> {
+    match value(LOCKS) {
+        None => Ok(false),
+        Some(value) if value == "claims" => Ok(true),
+        Some(value) => bail!("LTH_LOCKS is `{}`; the only value is `claims`", value.to_string_lossy()),
+    }
+}
+
+/// Returns the time of `LTH_TEST_STALE_SECONDS`; `None` if it is not set.
+pub(super) fn test_stale_time() -> Option<Duration> {
+    Duration::try_from_secs_f64(value(TEST_STALE_SECONDS)?.to_str()?.parse().ok()?).ok()
 }
 
 /// Returns the home folder of the user (`HOME`).

@@ -1,8 +1,10 @@
 //! Files and file locks. A file appears whole or not at all: it is written under a temporary name, synced and renamed.
 
+mod claims;
 mod lock;
 mod write;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::paths::{RunDir, RunsDir, is_temporary};
 use crate::base::key::ContentHash;
 
+pub use claims::ClaimLost;
 pub use lock::{Lock, LockHeld, LocksUnsupported, WaitOptions};
 pub use write::{WriteError, rename, write};
 
@@ -90,12 +93,13 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Returns the runs in `runs` for which a process has created a run lock, also those without a folder; none if the
-/// folder of locks cannot be listed.
+/// Returns the runs in `runs` for which a process has created a run lock or a claim on it, also those without a folder;
+/// none if the folder of locks cannot be listed.
 pub fn registered_runs(runs: &RunsDir) -> Vec<RunDir> {
     let entries = fs::read_dir(runs.locks()).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    names.filter_map(|name| runs.run_of_lock(&name)).collect()
+    let names: BTreeSet<String> = names.chain(claims::claimed_locks(&runs.claims())).collect();
+    names.iter().filter_map(|name| runs.run_of_lock(name)).collect()
 }
 
 /// Returns the bytes of a file, or of all files in a folder and its subfolders; entries that cannot be read count 0.

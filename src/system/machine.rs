@@ -14,6 +14,29 @@ pub fn host() -> String {
     if name.trim().is_empty() { "this machine".to_owned() } else { name.trim().to_owned() }
 }
 
+/// Returns a line of text that only the process with this id has, also among those of other hosts and containers and
+/// those before a restart: host, boot, namespace of process ids, id and start time. Returns `None` if there is no such
+/// process, or the system has no `/proc`.
+pub(super) fn process_mark(id: u32) -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name of the program, in parentheses, may have any characters. The start time is the 20th field after it.
+    let start = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?;
+    Some(format!("{} {} {} {id} {start}", host(), boot.trim(), namespace.display()))
+}
+
+/// Returns whether the process with a [mark](process_mark) has ended; `None` if this process cannot tell, because that
+/// one is or was on another host or in another container.
+pub(super) fn has_ended(mark: &str) -> Option<bool> {
+    let place = |mark: &str| Some(mark.rsplitn(3, ' ').nth(2)?.to_owned());
+    let id: u32 = mark.rsplit(' ').nth(1)?.parse().ok()?;
+    // The mount option `hidepid` hides the processes of other users, the first one among them.
+    let sees_others = fs::read("/proc/1/stat").is_ok();
+    let is_here = place(mark)? == place(&process_mark(std::process::id())?)?;
+    (is_here && sees_others).then(|| process_mark(id).as_deref() != Some(mark))
+}
+
 /// Returns the name of the processor with its architecture.
 pub fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

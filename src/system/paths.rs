@@ -6,8 +6,11 @@ use crate::base::key::ContentHash;
 
 /// The name of the folder of the locks on runs. It is not inside the folders of runs, because these may be renamed.
 const LOCKS: &str = ".locks";
-/// The name of the lock on the admission of runs.
+/// The name of the lock on the admission of runs. Where claims are used, it is the folder of all claims: no process can
+/// lock a folder, so none that knows only locks can start a run.
 const ADMISSION_LOCK: &str = "gate";
+/// The name of the folder of training runs.
+const STORE: &str = "store";
 /// The end of the name of a run lock, after a dot.
 const RUN_LOCK_SUFFIX: &str = "run";
 /// The text between the name of a run that `--fresh` archived and a number.
@@ -32,7 +35,7 @@ pub struct RunsDir(pub PathBuf);
 impl RunsDir {
     /// Returns the store: a folder of training runs, each in a folder named by its key.
     pub fn store(&self) -> PathBuf {
-        self.0.join("store")
+        self.0.join(STORE)
     }
 
     /// Returns the folder of a training run in the store.
@@ -70,9 +73,43 @@ impl RunsDir {
         self.locks().join(ADMISSION_LOCK)
     }
 
+    /// Returns the folder of the claims, which exists if claims are used in place of locks.
+    pub fn claims(&self) -> PathBuf {
+        self.admission_lock()
+    }
+
     /// Returns the folder of the run of the experiment `name` whose plan has the key `id`.
     pub fn run_dir(&self, name: &str, id: &ContentHash) -> RunDir {
         RunDir(self.0.join(format!("{name}-{}", id.short())))
+    }
+}
+
+/// The place of the claims on a lock.
+#[derive(Clone, Debug)]
+pub(super) struct ClaimPlace {
+    /// The folder of the claims.
+    pub(super) folder: PathBuf,
+    /// The name of the lock, with which the names of its claims begin.
+    pub(super) lock: String,
+}
+
+impl ClaimPlace {
+    /// Returns the place of the claims on the lock at `path`. Those on all locks of a folder of runs are in one folder, so
+    /// that a process that makes a claim there and lists them sees all.
+    pub(super) fn of(path: &Path) -> Self {
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let store = folder.ancestors().skip(1).take(2).find(|folder| name(folder) == STORE);
+        match store.filter(|_| name(path) == TrainingDir::LOCK) {
+            Some(store) => {
+                let words: Vec<_> =
+                    path.strip_prefix(store).unwrap_or(path).iter().map(|word| word.to_string_lossy()).collect();
+                let runs = RunsDir(store.parent().unwrap_or(Path::new("")).to_owned());
+                Self { folder: runs.claims(), lock: words.join(".") }
+            }
+            None if name(folder) == LOCKS => Self { folder: folder.join(ADMISSION_LOCK), lock: name(path) },
+            None => Self { folder: RunsDir(folder.to_owned()).claims(), lock: name(path) },
+        }
     }
 }
 

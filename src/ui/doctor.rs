@@ -49,6 +49,8 @@ pub struct Diagnosis {
     pub data: Vec<DatasetReport>,
     /// Folder of all runs.
     pub runs: PathBuf,
+    /// Whether the processes on `runs` use claim files in place of file locks.
+    pub claims: bool,
     /// Reason why files in `runs` cannot be locked; `None` if they can.
     pub no_locks: Option<String>,
     /// State of the store in `runs`.
@@ -104,9 +106,7 @@ pub fn diagnosis(diagnosis: &Diagnosis) -> String {
         line("", &dataset_text(report));
     }
     line("runs", &diagnosis.runs.display().to_string());
-    if let Some(reason) = &diagnosis.no_locks {
-        line("", &format!("no run can write to it: {reason}"));
-    }
+    line("", &locks_text(diagnosis));
     line("", &store_text(&diagnosis.store));
     diagnosis.store.damaged.iter().for_each(|damage| line("", &format!("damaged: {damage}")));
     diagnosis
@@ -139,6 +139,18 @@ fn libtorch_text(diagnosis: &Diagnosis) -> String {
         Some(version) if version.starts_with(wanted) => version.clone(),
         Some(version) => format!("{version}; this program needs {wanted}"),
         None => format!("unknown version; this program needs {wanted}"),
+    }
+}
+
+/// Returns how processes on the folder of runs keep out of each other's way, and whether its files can be locked.
+fn locks_text(diagnosis: &Diagnosis) -> String {
+    match (diagnosis.claims, &diagnosis.no_locks) {
+        (false, None) => "file locks work here".to_owned(),
+        (false, Some(reason)) => {
+            format!("no run can write to it: {reason}. With LTH_LOCKS=claims, claim files take the place of locks")
+        }
+        (true, None) => "claim files in place of file locks (LTH_LOCKS=claims), though locks work here".to_owned(),
+        (true, Some(reason)) => format!("claim files in place of file locks (LTH_LOCKS=claims): {reason}"),
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn smoke_document(sets: &[&str]) -> ConfigDocument {
 /// Returns the command of the binary without the environment variables that change what it does.
 pub(crate) fn lth() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lth"));
-    for name in ["LTH_RUNS_DIR", "LTH_DATA_DIR", "NO_COLOR"] {
+    for name in ["LTH_RUNS_DIR", "LTH_DATA_DIR", "LTH_LOCKS", "NO_COLOR"] {
         command.env_remove(name);
     }
     command

@@ -1,4 +1,4 @@
-//! File locks of the operating system.
+//! Locks between processes: file locks of the operating system, or [claims](super::claims) in their place.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::super::machine;
-use super::super::paths::{TEMPORARY_PREFIX, TEMPORARY_RANDOM};
+use super::super::paths::{ClaimPlace, RunsDir, TEMPORARY_PREFIX, TEMPORARY_RANDOM};
+use super::claims::{self, Claim, Kind};
 use super::write::WriteError;
 
 /// The error for a file system without file locks. This program needs them to keep two processes from training the same
@@ -38,14 +39,22 @@ const ENOLCK: i32 = 37;
 const ENOSYS: i32 = 38;
 const EOPNOTSUPP: i32 = 95;
 
-/// A file lock of the operating system. It is released when the process ends, however it ends.
+/// A lock. It is released when it is dropped, or the process ends, however it ends; a [claim](super::claims) of a killed
+/// process goes stale.
 #[derive(Debug)]
-pub struct Lock {
-    _file: File,
+pub struct Lock(Held);
+
+#[derive(Debug)]
+enum Held {
+    /// A file lock of the operating system.
+    File(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File),
+    Claim(Claim),
 }
 
 /// The time after which a process that waits for a lock says so.
 const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
+/// The pauses between two attempts at a lock and at a claim, which needs several requests to a file server.
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
 
 /// The behaviour of a process while it waits for a lock.
 pub struct WaitOptions<'a> {
@@ -62,19 +71,36 @@ impl Lock {
     /// # Errors
     /// Returns [`LocksUnsupported`] if the file system has no locks, and [`WriteError`] if the file cannot be written.
     pub fn try_exclusive(path: &Path) -> Result<Option<Self>> {
+        Self::try_take(path, Kind::Exclusive)
+    }
+
+    fn try_take(path: &Path, kind: Kind) -> Result<Option<Self>> {
+        let place = ClaimPlace::of(path);
         loop {
-            let file = Self::open(path)?;
-            match file.try_lock() {
-                Ok(()) if is_at(&file, path) => return Self::sign(file, path).map(Some),
-                Ok(()) => {}
+            if claims::are_used_or_turned_on(&place, path)? {
+                return Ok(Claim::try_new(&place, kind)?.map(|claim| Self(Held::Claim(claim))));
+            }
+            let file = match open(path) {
+                // Another process has turned claims on.
+                Err(_) if claims::are_used(&place.folder) => continue,
+                file => file?,
+            };
+            let locked = match kind {
+                Kind::Exclusive => file.try_lock(),
+                Kind::Shared => file.try_lock_shared(),
+            };
+            match locked {
+                Ok(()) if !is_at(&file, path) => {}
+                Ok(()) if kind == Kind::Exclusive => return Self::sign(file, path).map(Some),
+                Ok(()) => return Ok(Some(Self(Held::File(file)))),
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Interrupted => {}
-                Err(TryLockError::Error(source)) => return Err(Self::refused(path, source)),
+                Err(TryLockError::Error(source)) => return Err(refused(path, source)),
             }
         }
     }
 
-    /// Takes the exclusive lock at `path`, trying every 20 ms until it is free or the process gives up. Meant for locks
+    /// Takes the exclusive lock at `path`, trying again until it is free or the process gives up. Meant for locks
     /// that processes hold only briefly.
     ///
     /// # Errors
@@ -89,18 +115,10 @@ impl Lock {
     /// # Errors
     /// Fails like [`try_exclusive`](Self::try_exclusive).
     pub fn try_shared(path: &Path) -> Result<Option<Self>> {
-        let file = Self::open(path)?;
-        loop {
-            match file.try_lock_shared() {
-                Ok(()) => return Ok(Some(Self { _file: file })),
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Interrupted => {}
-                Err(TryLockError::Error(source)) => return Err(Self::refused(path, source)),
-            }
-        }
+        Self::try_take(path, Kind::Shared)
     }
 
-    /// Like [`try_shared`](Self::try_shared), but tries every 20 ms until the lock is free or the process gives up.
+    /// Like [`try_shared`](Self::try_shared), but tries again until the lock is free or the process gives up.
     ///
     /// # Errors
     /// Fails like [`try_exclusive`](Self::try_exclusive), and with [`LockHeld`] if the process gives up.
@@ -110,6 +128,8 @@ impl Lock {
 
     fn wait(path: &Path, wait_options: &WaitOptions<'_>, take: impl Fn(&Path) -> Result<Option<Self>>) -> Result<Self> {
         let mut since = Some(Instant::now());
+        let [for_lock, for_claim] = PAUSES;
+        let pause = if claims::are_used(&ClaimPlace::of(path).folder) { for_claim } else { for_lock };
         loop {
             if let Some(lock) = take(path)? {
                 return Ok(lock);
@@ -122,36 +142,74 @@ impl Lock {
                 let holder = Self::holder(path);
                 (wait_options.announce)(&format!("waiting for {holder}, which holds `{}`", path.display()));
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(pause);
         }
     }
 
     /// Returns whether a process holds the lock at `path`, exclusive or shared. Changes no file. Holds the lock for a
-    /// moment if no process does.
+    /// moment if no process does. A claim of a process that was killed on another host counts until it is stale: see
+    /// [`remove_stale_claims`](Self::remove_stale_claims).
     pub fn is_held(path: &Path) -> bool {
-        // NFS refuses to lock a file that is open for reading only.
-        let opened = OpenOptions::new().read(true).write(true).open(path).or_else(|_| File::open(path));
-        opened.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+        let place = ClaimPlace::of(path);
+        if claims::are_used(&place.folder) { claims::holder(&place).is_some() } else { is_locked(path) }
     }
 
     /// Returns the holder of the lock at `path` as written in the file, `another process` if the file is empty.
     pub fn holder(path: &Path) -> String {
-        let mut text = String::new();
-        let read = File::open(path).and_then(|mut file| file.read_to_string(&mut text));
-        if read.is_ok() && !text.trim().is_empty() { text.trim().to_owned() } else { "another process".to_owned() }
+        let place = ClaimPlace::of(path);
+        if claims::are_used(&place.folder) {
+            claims::holder(&place).unwrap_or_else(|| UNKNOWN.to_owned())
+        } else {
+            signature(path)
+        }
     }
 
-    fn open(path: &Path) -> Result<File> {
-        // The target of a link may be a file of the user, and a lock is written.
-        if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
-            bail!(
-                "the lock `{}` is a symbolic link; lth makes none and writes through none: remove it",
-                path.display()
-            );
+    /// Returns whether this process was seen to have lost its claim: it was suspended, and another process has taken
+    /// the claim over. Locks of the operating system cannot be lost. Does not access the disk.
+    pub fn is_lost(&self) -> bool {
+        match &self.0 {
+            Held::File(_) => false,
+            Held::Claim(claim) => claim.is_lost(),
         }
-        let created = path.parent().map_or(Ok(()), fs::create_dir_all);
-        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        created.and_then(|()| open()).map_err(|source| write_error(path, source))
+    }
+
+    /// Checks that this process still holds the lock, before it writes something that another process may be writing
+    /// otherwise.
+    ///
+    /// # Errors
+    /// Returns [`ClaimLost`](super::ClaimLost) if another process has taken the claim over.
+    pub fn check(&self) -> Result<()> {
+        match &self.0 {
+            Held::File(_) => Ok(()),
+            Held::Claim(claim) => claim.check(),
+        }
+    }
+
+    /// Returns whether the processes on a folder of runs use claims in place of locks.
+    pub fn uses_claims(runs: &RunsDir) -> bool {
+        claims::are_used(&runs.claims())
+    }
+
+    /// Waits until it is known of each claim in a folder of runs whether its process is at work, and removes those that
+    /// are stale: [`is_held`](Self::is_held) is exact then. Does nothing where locks are used.
+    ///
+    /// # Errors
+    /// Fails if a claim cannot be removed, and with [`LockHeld`] if the process gives up.
+    pub fn remove_stale_claims(runs: &RunsDir, wait_options: &WaitOptions<'_>) -> Result<()> {
+        if !Self::uses_claims(runs) {
+            return Ok(());
+        }
+        let mut since = Some(Instant::now());
+        while let Some(holder) = claims::remove_stale(&runs.claims())? {
+            if (wait_options.gives_up)() {
+                return Err(LockHeld { path: runs.claims(), holder }.into());
+            }
+            if since.take_if(|since| since.elapsed() >= ANNOUNCE_AFTER).is_some() {
+                (wait_options.announce)(&format!("waiting for a heartbeat of {holder}, or a minute without"));
+            }
+            std::thread::sleep(PAUSES[1]);
+        }
+        Ok(())
     }
 
     /// Checks that files can be locked in `folder`, or in its nearest ancestor that exists. Leaves no file.
@@ -163,50 +221,88 @@ impl Lock {
         let file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).rand_bytes(TEMPORARY_RANDOM).tempfile_in(existing);
         let file = file.map_err(|source| write_error(existing, source))?;
         match file.as_file().try_lock() {
-            Err(TryLockError::Error(source)) => Err(Self::refused(existing, source)),
+            Err(TryLockError::Error(source)) => Err(refused(existing, source)),
             _ => Ok(()),
         }
-    }
-
-    /// Returns the error of a lock that the system refused: [`LocksUnsupported`] for the codes that mean so, else
-    /// [`WriteError`].
-    fn refused(path: &Path, source: io::Error) -> anyhow::Error {
-        let is_code = matches!(source.raw_os_error(), Some(ENOLCK | ENOSYS | EOPNOTSUPP));
-        if cfg!(target_os = "linux") && is_code || source.kind() == io::ErrorKind::Unsupported {
-            return LocksUnsupported { path: path.to_owned(), source }.into();
-        }
-        write_error(path, source)
     }
 
     /// Writes the id of this process and its machine into the lock file. On a full disk the file stays empty: the text
     /// is for display only, and `lth clean` needs locks to make room.
     fn sign(mut file: File, path: &Path) -> Result<Self> {
-        let holder = format!("process {} on {}\n", std::process::id(), machine::host());
+        let holder = format!("{}\n", this_process());
         let signed = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(holder.as_bytes()));
         match signed {
-            Err(source) if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            Err(source) if is_full(&source) => {
                 let _ = file.set_len(0);
             }
             signed => signed.map_err(|source| write_error(path, source))?,
         }
-        Ok(Self { _file: file })
+        Ok(Self(Held::File(file)))
     }
 }
 
-fn write_error(path: &Path, source: io::Error) -> anyhow::Error {
+/// The holder of a lock whose file is empty.
+const UNKNOWN: &str = "another process";
+
+/// Returns the id of this process and its machine, as text.
+pub(super) fn this_process() -> String {
+    format!("process {} on {}", std::process::id(), machine::host())
+}
+
+/// Returns the first line of the file of a lock or claim, which names its holder; `another process` if it is empty.
+pub(super) fn signature(path: &Path) -> String {
+    let mut text = String::new();
+    let _ = File::open(path).and_then(|mut file| file.read_to_string(&mut text));
+    text.lines().next().map(str::trim).filter(|line| !line.is_empty()).unwrap_or(UNKNOWN).to_owned()
+}
+
+/// Opens the file of a lock for reading and writing, and makes it if it does not exist.
+pub(super) fn open(path: &Path) -> Result<File> {
+    // The target of a link may be a file of the user, and a lock is written.
+    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
+        bail!("the lock `{}` is a symbolic link; lth makes none and writes through none: remove it", path.display());
+    }
+    let created = path.parent().map_or(Ok(()), fs::create_dir_all);
+    let opened = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    created.and_then(|()| opened()).map_err(|source| write_error(path, source))
+}
+
+/// Returns the error of a lock that the system refused: [`LocksUnsupported`] for the codes that mean so, else
+/// [`WriteError`].
+pub(super) fn refused(path: &Path, source: io::Error) -> anyhow::Error {
+    let is_code = matches!(source.raw_os_error(), Some(ENOLCK | ENOSYS | EOPNOTSUPP));
+    if cfg!(target_os = "linux") && is_code || source.kind() == io::ErrorKind::Unsupported {
+        return LocksUnsupported { path: path.to_owned(), source }.into();
+    }
+    write_error(path, source)
+}
+
+/// Returns whether a process holds the lock of the operating system at `path`.
+pub(super) fn is_locked(path: &Path) -> bool {
+    // NFS refuses to lock a file that is open for reading only.
+    let opened = OpenOptions::new().read(true).write(true).open(path).or_else(|_| File::open(path));
+    opened.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// Returns whether an error says that the disk is full.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+pub(super) fn write_error(path: &Path, source: io::Error) -> anyhow::Error {
     WriteError { path: path.to_owned(), source }.into()
 }
 
 /// Returns whether `file` is still the file at `path`: its folder may have been renamed before the lock was taken.
 #[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
     file.metadata().map(identity).ok() == fs::metadata(path).map(identity).ok()
 }
 
 #[cfg(not(unix))]
-fn is_at(_: &File, path: &Path) -> bool {
+pub(super) fn is_at(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
@@ -234,11 +330,11 @@ mod tests {
     #[test]
     fn lock_error_names_file_system_without_locks() {
         for code in [ENOLCK, ENOSYS, EOPNOTSUPP] {
-            let error = Lock::refused(Path::new("runs/.locks/gate"), io::Error::from_raw_os_error(code));
+            let error = refused(Path::new("runs/.locks/gate"), io::Error::from_raw_os_error(code));
             assert_eq!(error.to_string(), "the file system of `runs/.locks/gate` has no file locks", "{code}");
             assert!(error.is::<LocksUnsupported>());
         }
-        let denied = Lock::refused(Path::new("lock"), io::Error::from_raw_os_error(13));
+        let denied = refused(Path::new("lock"), io::Error::from_raw_os_error(13));
         assert!(denied.is::<WriteError>(), "{denied}");
     }
 

@@ -82,7 +82,7 @@ fn shell(folder: &Path, line: &str, more: &str) -> Output {
     let (command, _) = line.split_once(" #").unwrap_or((line, ""));
     let mut shell = Command::new("sh");
     shell.current_dir(folder).arg("-c").arg(format!("{}{more}", command.trim_end()));
-    for name in ["LTH_RUNS_DIR", "LTH_DATA_DIR", "NO_COLOR"] {
+    for name in ["LTH_RUNS_DIR", "LTH_DATA_DIR", "LTH_LOCKS", "NO_COLOR"] {
         shell.env_remove(name);
     }
     shell.output().unwrap()

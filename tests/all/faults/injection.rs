@@ -63,7 +63,7 @@ impl fmt::Display for Fault {
 }
 
 /// The library, compiled once; `None` without a C compiler.
-fn shim() -> Option<&'static Path> {
+pub(super) fn shim() -> Option<&'static Path> {
     static SHIM: OnceLock<Option<PathBuf>> = OnceLock::new();
     let compiled = SHIM.get_or_init(|| {
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/all/faults/shim.c");
