@@ -131,7 +131,7 @@ pub(super) struct ListOptions {
     pub(super) nodes: Option<usize>,
 }
 
-/// Returns the list of the jobs of experiments. `command`: the command line of `lth run` for them. `measure` measures the
+/// Returns the list of the jobs of experiments. `command`: the words of the command line of `lth run` for them. `measure` measures the
 /// speed of this machine for an experiment.
 ///
 /// # Errors
@@ -139,7 +139,7 @@ pub(super) struct ListOptions {
 pub(super) fn job_list(
     experiments: &[LoadedExperiment],
     store: &Store,
-    command: &str,
+    command: &[String],
     options: &ListOptions,
     measure: impl Fn(&Study) -> Result<Option<Calibration>>,
 ) -> Result<JobList> {
@@ -157,7 +157,8 @@ pub(super) fn job_list(
     // The least certain basis is that of the sums.
     let basis = bases.into_iter().max_by_key(|basis| *basis == TimeBasis::Rough).unwrap_or(TimeBasis::Rough);
     let name = studies.first().map_or("", |study| &study.experiment.name);
-    let mut list = JobList::new(name, command, (&jobs, &costs), (store, &gpus), options.per_job, basis);
+    let mut list =
+        JobList::new(name, &env::quoted_line(command), (&jobs, &costs), (store, &gpus), options.per_job, basis);
     list.cluster = options.nodes.map(|nodes| {
         let seconds: Vec<f64> = costs.iter().map(|cost| cost.seconds).collect();
         let simulation = simulate(&jobs, &seconds, nodes);
@@ -166,18 +167,18 @@ pub(super) fn job_list(
     Ok(list)
 }
 
-/// Returns the command line of `lth run` with the options of `lth plan` that say what is run.
+/// Returns the words of the command line of `lth run` with the options of `lth plan` that say what is run.
 ///
 /// # Errors
 /// Fails if the experiment is read from standard input, which the jobs cannot read again.
-pub(super) fn run_command(experiment: &ExperimentArgs, sweep: &SweepArgs, runs: &RunsArgs) -> Result<String> {
+pub(super) fn run_command(experiment: &ExperimentArgs, sweep: &SweepArgs, runs: &RunsArgs) -> Result<Vec<String>> {
     if experiment.is_stdin() {
         return Err(
             usage("jobs cannot read the experiment from standard input", "write it to a file, and name that").into()
         );
     }
-    let mut words = vec![env::program(), "run".to_owned(), env::quoted(&experiment.config.display().to_string())];
-    let mut option = |name: &str, value: &str| words.push(format!("{name} {}", env::quoted(value)));
+    let mut words = vec![env::program_name(), "run".to_owned(), experiment.config.display().to_string()];
+    let mut option = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
     for change in &experiment.overrides.0 {
         match change {
             Override::Set(text) => option("--set", text),
@@ -191,7 +192,7 @@ pub(super) fn run_command(experiment: &ExperimentArgs, sweep: &SweepArgs, runs: 
     if let Some(folder) = &runs.runs {
         option("--runs", &folder.display().to_string());
     }
-    Ok(words.join(" "))
+    Ok(words)
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::job_formats::JobFormat;
+use super::job_formats::{Contents, JobFormat};
 use super::jobs::{ListOptions, job_list, run_command};
 use super::load::{ConfigSource, ExperimentArgs, LoadedExperiment, RunsArgs, workers};
 use super::sweep::{SweepArgs, SweepPoint, load_points};
@@ -108,10 +108,7 @@ fn print_jobs(args: &PlanArgs, store: &Store, points: Option<Vec<SweepPoint>>, s
     let options = ListOptions { per_job: args.per_job, nodes: args.nodes.map(|nodes| nodes as usize) };
     let list = job_list(&experiments, store, &command, &options, |study| measure(args, store, study))?;
     match args.format {
-        Some(format) => {
-            let folder = std::env::current_dir().context("could not find the working directory")?;
-            ui::print_result(&format.text(&list, &command, &folder))?;
-        }
+        Some(format) => ui::print_result(&format.text(&Contents { list: &list, command: &command }))?,
         None => print(args, &list, ui::job_list)?,
     }
     Ok(Exit::Success)

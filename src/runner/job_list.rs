@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::cluster_jobs::{ClusterJob, JobCost, simulate};
 use super::store::Store;
 use super::time_estimate::TimeBasis;
+use crate::base::key::ContentHash;
 
 /// The jobs of an experiment, or of all points of a sweep. Its JSON is the output of `lth plan --jobs --json`; fields may
 /// be added, none is renamed.
@@ -131,6 +132,13 @@ impl JobList {
             critical_path_seconds: whole.critical_path_seconds,
             cluster: None,
         }
+    }
+
+    /// Returns a short hash of the jobs that are not done.
+    pub fn id(&self) -> String {
+        let jobs: Vec<String> =
+            self.jobs.iter().filter(|job| !job.is_done).map(|job| format!("{} {}", job.job, job.id)).collect();
+        ContentHash::of_json_text(&jobs.join(" ")).short()
     }
 
     /// Returns the levels that have a job that is not done: the number of each, and its jobs that are not done.

@@ -105,11 +105,16 @@ pub fn command() -> String {
     quoted_line(&arguments())
 }
 
-/// Returns the name of this program as it was typed, quoted for a shell: `lth`, or a path such as `scripts/lth`.
-pub fn program() -> String {
+/// Returns the name of this program as it was typed: `lth`, or a path such as `scripts/lth`.
+pub fn program_name() -> String {
     let typed = arguments().into_iter().next().unwrap_or_default();
     let is_ours = std::path::Path::new(&typed).file_name().is_some_and(|name| name == "lth");
-    if is_ours { quoted(&typed) } else { "lth".to_owned() }
+    if is_ours { typed } else { "lth".to_owned() }
+}
+
+/// Returns the name of this program as it was typed, quoted for a shell.
+pub fn program() -> String {
+    quoted(&program_name())
 }
 
 /// Returns `text` with the name of this program as it was typed in every command line in backticks.

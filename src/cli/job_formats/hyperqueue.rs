@@ -2,34 +2,40 @@
 
 use std::fmt::Write as _;
 
-use super::header;
-use crate::runner::JobList;
+use super::{Contents, ONE_WORKER, header};
+use crate::runner::JobRow;
 
-/// Returns the job file.
-pub(super) fn text(list: &JobList, command: &str, folder: &str) -> String {
-    let mut text = header(list, "HyperQueue");
+/// Returns the job file. Tried with the server and the worker of `HyperQueue` 0.27.
+pub(super) fn text(contents: &Contents<'_>) -> String {
+    let list = contents.list;
+    let mut text = header(contents, "HyperQueue");
     let _ = write!(
         text,
-        "# Submit them with `hq job submit-file FILE`. A task begins when those in its `deps` have succeeded; the last one\n\
-         # writes the report.\nname = {}\n",
+        "# Submit it in the folder in which `lth plan` was started:\n#   hq job submit-file jobs.toml\n# A task begins when those \
+         in its `deps` have ended well. If tasks failed, or a worker was stopped, submit it again:\n# nothing that is stored is \
+         trained again, and other training runs resume.\nname = {}\n",
         toml_text(&list.experiment)
     );
-    let mut task = |id: usize, command: &str, deps: &[usize], gpus: u32| {
-        let gpu = if gpus > 0 { format!(", \"gpus/nvidia\" = \"{gpus}\"") } else { String::new() };
+    let jobs: Vec<&JobRow> = list.jobs.iter().filter(|job| !job.is_done).collect();
+    // HyperQueue numbers tasks from 0 without gaps.
+    let id = |index: usize| jobs.iter().position(|job| job.index == index);
+    let mut task = |id: usize, deps: &[usize], options: &[&str], gpus: u32| {
+        let words = contents.command.iter().map(String::as_str).chain(options.iter().copied());
+        let words: Vec<String> = words.map(toml_text).collect();
+        let gpu = if gpus > 0 { format!(", \"gpus/nvidia\" = {gpus}") } else { String::new() };
+        let deps = if deps.is_empty() { String::new() } else { format!("deps = {deps:?}\n") };
         let _ = write!(
             text,
-            "\n[[task]]\nid = {id}\ncommand = [\"bash\", \"-c\", {}]\ncwd = {}\ndeps = {deps:?}\n[[task.request]]\n\
-             resources = {{ \"cpus\" = \"1\"{gpu} }}\n",
-            toml_text(&format!("exec {command}")),
-            toml_text(folder),
+            "\n[[task]]\nid = {id}\n{deps}command = [{}]\nrequest = [{{ resources = {{ cpus = 1{gpu} }} }}]\n",
+            words.join(", "),
         );
     };
-    for job in list.jobs.iter().filter(|job| !job.is_done) {
-        let deps: Vec<usize> = job.dependencies.iter().copied().filter(|&before| !list.jobs[before].is_done).collect();
-        task(job.index, &format!("{command} --set run.workers=1 --job {}", job.job), &deps, job.gpus);
+    for (position, job) in jobs.iter().enumerate() {
+        let deps: Vec<usize> = job.dependencies.iter().filter_map(|&before| id(before)).collect();
+        task(position, &deps, &[&ONE_WORKER[..], &["--job", &job.job]].concat(), job.gpus);
     }
-    let all: Vec<usize> = list.jobs.iter().filter(|job| !job.is_done).map(|job| job.index).collect();
-    task(list.jobs.len(), &format!("{command} --no-training"), &all, 0);
+    let all: Vec<usize> = (0..jobs.len()).collect();
+    task(jobs.len(), &all, &["--no-training"], 0);
     text
 }
 

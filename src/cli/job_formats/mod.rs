@@ -5,47 +5,64 @@ mod make;
 mod parallel;
 mod slurm;
 
-use std::path::Path;
-
 use clap::ValueEnum;
 
 use crate::base::format::count_of;
 use crate::runner::JobList;
 use crate::system::env;
 
+/// The options that give a job one worker, for engines that run one job per core.
+const ONE_WORKER: [&str; 2] = ["--set", "run.workers=1"];
+
 /// An engine that runs jobs.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum JobFormat {
-    /// A script that submits a job array for each level of the plan, and a job for the report: `bash FILE`.
+    /// A script that submits a job array for each level of the plan, and a job for the report: `bash jobs.sh`.
     Slurm,
-    /// A job file: `hq job submit-file FILE`.
+    /// A job file: `hq job submit-file jobs.toml`.
     Hyperqueue,
-    /// A makefile: `make -j 4 -f FILE`.
+    /// A makefile: `make -f jobs.mk -j 4`.
     Make,
-    /// A script that calls GNU parallel for each level of the plan: `bash FILE`.
+    /// A script that calls GNU parallel for each level of the plan: `bash jobs.sh`.
     Parallel,
 }
 
+/// The contents of a file for an engine.
+pub(super) struct Contents<'a> {
+    /// The jobs.
+    pub(super) list: &'a JobList,
+    /// The words of the command line of `lth run`.
+    pub(super) command: &'a [String],
+}
+
+impl Contents<'_> {
+    /// Returns the command line of `lth run`, quoted for a shell.
+    fn command_line(&self) -> String {
+        env::quoted_line(self.command)
+    }
+}
+
 impl JobFormat {
-    /// Returns the file. `command`: the command line of `lth run`; `folder`: the folder that its paths are relative to.
-    pub(super) fn text(self, list: &JobList, command: &str, folder: &Path) -> String {
-        let folder = folder.display().to_string();
+    /// Returns the file.
+    pub(super) fn text(self, contents: &Contents<'_>) -> String {
         match self {
-            Self::Slurm => slurm::text(list, command, &folder),
-            Self::Hyperqueue => hyperqueue::text(list, command, &folder),
-            Self::Make => make::text(list, command, &folder),
-            Self::Parallel => parallel::text(list, command, &folder),
+            Self::Slurm => slurm::text(contents),
+            Self::Hyperqueue => hyperqueue::text(contents),
+            Self::Make => make::text(contents),
+            Self::Parallel => parallel::text(contents),
         }
     }
 }
 
 /// Returns the first lines of a file as comments: what it is, and how it was made.
-fn header(list: &JobList, engine: &str) -> String {
-    let missing = list.jobs.iter().filter(|job| !job.is_done).count();
+fn header(contents: &Contents<'_>, engine: &str) -> String {
+    let jobs = &contents.list.jobs;
+    let done = jobs.iter().filter(|job| job.is_done).count();
+    let done = if done > 0 { format!(", {done} of them done") } else { String::new() };
     format!(
-        "# The jobs of `{}` for {engine}: {}, {missing} of them not done.\n# Made by: {}\n",
-        list.experiment,
-        count_of(list.jobs.len() as u64, "job"),
+        "# The jobs of `{}` for {engine}: {}{done}. Made by\n#   {}\n# The file is yours: change what you like.\n",
+        contents.list.experiment,
+        count_of(jobs.len() as u64, "job"),
         env::command()
     )
 }

@@ -2,29 +2,29 @@
 
 use std::fmt::Write as _;
 
-use super::header;
-use crate::runner::JobList;
-use crate::system::env::quoted;
+use super::{Contents, ONE_WORKER, header};
 
-/// Returns the script.
-pub(super) fn text(list: &JobList, command: &str, folder: &str) -> String {
-    let mut text = format!("#!/usr/bin/env bash\n{}", header(list, "GNU parallel"));
+/// Returns the script. Tried with GNU parallel 20221122.
+pub(super) fn text(contents: &Contents<'_>) -> String {
+    let list = contents.list;
+    let mut text = format!("#!/bin/bash\n{}", header(contents, "GNU parallel"));
     let _ = write!(
         text,
-        "# Run them with `bash FILE`. The same command later runs the jobs that failed or were stopped, and those that are\n\
-         # missing; it goes by the lists of jobs that GNU parallel writes (parallel_logs/*.joblog).\n\
-         # Jobs of a level do not need one another; a level waits for the one before.\nset -uo pipefail\ncd {}\n\n\
-         at_a_time=$(nproc)  # jobs that run at the same time\nlogs=parallel_logs\ncommand=({command} --set run.workers=1)\n\
-         failed=0\n\n\
-         # With TERM, parallel sends TERM to the jobs, which save their progress.\nrun_level() {{\n  local level=$1\n  \
-         shift\n  parallel --joblog \"$logs/level_$level.joblog\" --resume-failed -j \"$at_a_time\" \\\n    --quote \
-         \"${{command[@]}}\" --job {{}} ::: \"$@\" || failed=1\n}}\n\nmkdir -p \"$logs\"\n",
-        quoted(folder),
+        "# Start it in the folder in which `lth plan` was started. Options go to parallel:\n#   bash jobs.sh -j 2    # two jobs \
+         at a time, on one core each\n# Ctrl-C stops it, and the same command resumes: jobs that ended well are not started \
+         again.\ncommand=({})\nlogs=logs/{}-{}    # the lists of the jobs that ended; delete them to start all jobs \
+         again\noptions=(\"$@\")\n\n# Runs the jobs of a level, which do not need one another: $1 is the level, the others are \
+         what `lth run --job` takes.\n# A job that is stopped has a minute to save its progress.\nlevel() {{\n  parallel --quote \
+         --joblog \"$logs-level-$1.log\" --resume-failed --termseq TERM,60000,KILL,25 \"${{options[@]}}\" \\\n    \
+         \"${{command[@]}}\" {} --job {{}} ::: \"${{@:2}}\" || exit\n}}\n\nmkdir -p logs\n",
+        contents.command_line(),
+        list.experiment,
+        list.id(),
+        ONE_WORKER.join(" "),
     );
     for (level, jobs) in list.levels_to_run() {
         let jobs: Vec<&str> = jobs.iter().map(|job| job.job.as_str()).collect();
-        let _ = writeln!(text, "run_level {level} {}", jobs.join(" "));
+        let _ = writeln!(text, "level {level} {}", jobs.join(" "));
     }
-    text.push_str("\"${command[@]}\" --no-training || failed=1\nexit \"$failed\"\n");
-    text
+    text + "\"${command[@]}\" --no-training    # the tables and the report\n"
 }

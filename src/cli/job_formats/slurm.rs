@@ -2,86 +2,106 @@
 
 use std::fmt::Write as _;
 
-use super::header;
-use crate::runner::{JobList, JobRow};
-use crate::system::env::quoted;
+use super::{Contents, header};
+use crate::runner::JobRow;
 
-/// Minutes of a job beside twice its estimated time: for the start, the data and the last snapshot.
+/// Minutes of a job beside twice its estimated time. The signal before the time limit comes up to 3 minutes before it, so
+/// a job needs more.
 const SPARE_MINUTES: f64 = 10.0;
+/// Megabytes of a process whose job works on a GPU, and the least of any.
+const GPU_PROCESS_MEGABYTES: f64 = 4000.0;
+const LEAST_MEGABYTES: f64 = 500.0;
 
-/// The functions of the script. Slurm's own variables and options are those of Slurm 22.05 and later.
+/// The part of the script that does not depend on the jobs, up to the part that submits them. Tried with Slurm 22.05.
 const FUNCTIONS: &str = r#"
-# Submits the jobs of one level as job arrays of at most 1,000 tasks (Slurm's usual MaxArraySize is 1,001), which wait
-# for the level before.
-submit_level() {
-  local ids=()
-  while (($#)); do
-    local jobs=("${@:1:1000}")
-    ids+=("$(sbatch --parsable --job-name="$name" --array="0-$((${#jobs[@]} - 1))%$at_a_time" \
-      --output="$logs/%A_%a.log" --open-mode=append --requeue --signal=B:USR2@120 \
-      "${after[@]}" "${options[@]}" "$0" task "${jobs[@]}")")
-    shift "${#jobs[@]}"
+# Submits the $2 jobs from number $1 on, which do not need one another: as arrays of at most 1,000 tasks (Slurm's usual
+# MaxArraySize is 1,001). They start when those of the level before have ended, even if some failed: a job trains what it
+# needs and does not find in the store.
+level() {
+  local first=$1 left=$2 ids='' id size
+  while ((left > 0)); do
+    size=$((left < 1000 ? left : 1000))
+    id=$(sbatch --parsable "${options[@]}" "${after[@]}" --array=0-$((size - 1))%$at_a_time \
+      --output=logs/%A_%a.log "$0" job "$first") || exit
+    id=${id%;*}    # Slurm adds the name of the cluster if there are several
+    echo "array $id: $size jobs"
+    ids+=:$id
+    first=$((first + size)) left=$((left - size))
   done
-  after=(--dependency="afterany:$(IFS=: && echo "${ids[*]}")")
-  echo "submitted: ${ids[*]}"
-}
-
-# Runs one task of a job array: the job with its number. A signal before the time limit, or TERM, makes lth save its
-# progress and exit with 75; the task is then queued again, and goes on where it stopped.
-run_task() {
-  local jobs=("$@") stopped='' code=0
-  "${command[@]}" --job "${jobs[SLURM_ARRAY_TASK_ID]}" &
-  local lth=$!
-  trap 'stopped=yes; kill -USR2 "$lth" 2>/dev/null' USR2 TERM
-  wait "$lth" || code=$?
-  while [[ $stopped ]]; do
-    stopped='' code=0
-    wait "$lth" || code=$?
-  done
-  if ((code == 75)); then
-    scontrol requeue "$SLURM_JOB_ID"
-  fi
-  exit "$code"
+  after=(--dependency="afterany$ids")
 }
 
 case ${1:-} in
-  task) shift; run_task "$@" ;;
-  report) exec "${command[@]}" --no-training ;;
+  job)       # in a task of an array
+    command+=(--job "${jobs[$2 + SLURM_ARRAY_TASK_ID]}")
+    task=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID    # SLURM_JOB_ID of the last task stands for the whole array
+    ;;
+  report)    # in the last job: the tables and the report, from what is stored
+    command+=(--no-training)
+    task=$SLURM_JOB_ID
+    ;;
+  *)         # where the jobs are submitted from
+    options=("$@") after=()
+    mkdir -p logs
+"#;
+
+/// The end of the script.
+const END: &str = r#"    id=$(sbatch --parsable "${options[@]}" "${after[@]}" --output=logs/%j_report.log "$0" report) || exit
+    echo "job ${id%;*}: the report"
+    exit
+    ;;
 esac
-options+=("$@")
+
+# USR2 comes before the time limit: lth saves its progress and exits with 75, and the job is queued again. TERM comes with
+# scancel, preemption and `scontrol requeue`; Slurm decides what follows.
+trap 'signal=yes last=USR2; kill -USR2 "$pid"' USR2
+trap 'signal=yes last=TERM; kill -TERM "$pid"' TERM
+last=''
+"${command[@]}" &
+pid=$!
+while signal=''; wait "$pid"; code=$?; [[ $signal ]]; do :; done    # a signal ends a wait
+if [[ $code == 75 && $last == USR2 ]]; then
+  echo "stopped before the time limit; queued again as $task"
+  scontrol requeue "$task"
+fi
+exit $code
 "#;
 
 /// Returns the script.
-pub(super) fn text(list: &JobList, command: &str, folder: &str) -> String {
+pub(super) fn text(contents: &Contents<'_>) -> String {
+    let list = contents.list;
     let jobs = || list.jobs.iter().filter(|job| !job.is_done);
     let most = |value: fn(&JobRow) -> f64| jobs().map(value).fold(0.0, f64::max);
     let minutes = (2.0 * most(|job| job.seconds) / 60.0 + SPARE_MINUTES).ceil();
     let uses_gpu = jobs().any(|job| job.gpus > 0);
-    // The memory of a job on a GPU is that of the GPU; its process needs less.
-    let megabytes = if uses_gpu { 4000.0 } else { (most(|job| job.memory_bytes as f64) / 1e6).ceil().max(500.0) };
-    let gpu = if uses_gpu { " --gres=gpu:1" } else { "" };
-    let mut text = format!("#!/usr/bin/env bash\n{}", header(list, "Slurm"));
+    // The estimate of a job on a GPU is the memory of the GPU.
+    let megabytes = if uses_gpu { GPU_PROCESS_MEGABYTES } else { (most(|job| job.memory_bytes as f64) / 1e6).ceil() };
+    let gpu = if uses_gpu { "#SBATCH --gres=gpu:1\n" } else { "" };
+    let mut text = format!("#!/bin/bash\n{}", header(contents, "Slurm"));
     let _ = write!(
         text,
-        "# Submit them with `bash FILE`, with more options of sbatch if need be: `bash FILE --partition=long`. To submit what \
-         is\n# left later, make the file again, or submit it again: jobs that are done end at once. Jobs of a level do not \
-         need one\n# another; a level waits for the one before.\nset -euo \
-         pipefail\ncd {}\n\nname={}\nlogs=slurm_logs  # standard output and error of each task\nat_a_time=100     # \
-         tasks of a level that run at the same time\n# Of each task; add --partition or --account as your cluster \
-         needs. Time and memory are estimates.\noptions=(--time={minutes} --cpus-per-task=1 --mem={megabytes}M{gpu})\n\
-         command=({command})\nafter=()\n",
-        quoted(folder),
-        quoted(&list.experiment),
+        "# Submit the jobs in the folder in which `lth plan` was started. Options go to sbatch:\n#   bash jobs.sh \
+         --partition=NAME --time=04:00:00\n# The time limit must be above 3 minutes: before it a job saves its progress, and \
+         queues itself again. If jobs failed, submit\n# the file again: nothing that is stored is trained again. Time and \
+         memory are estimates.\n#SBATCH --job-name={}\n#SBATCH --time={minutes}\n#SBATCH --mem={}M\n#SBATCH \
+         --cpus-per-task=1\n{gpu}#SBATCH --signal=B:USR2@120\n#SBATCH --requeue\n#SBATCH --open-mode=append\n\ncommand=({})\n\
+         at_a_time=100    # tasks of an array that run at the same time\n\n# The jobs, as `lth run --job` takes them; a line \
+         for each level\njobs=(\n",
+        list.experiment,
+        megabytes.max(LEAST_MEGABYTES),
+        contents.command_line(),
     );
-    text.push_str(FUNCTIONS);
-    text.push_str("\nmkdir -p \"$logs\"\n");
-    for jobs in list.levels_to_run().values() {
+    let levels = list.levels_to_run();
+    for jobs in levels.values() {
         let jobs: Vec<&str> = jobs.iter().map(|job| job.job.as_str()).collect();
-        let _ = writeln!(text, "submit_level {}", jobs.join(" "));
+        let _ = writeln!(text, "  {}", jobs.join(" "));
     }
-    text.push_str(
-        "# The report on what is stored when all tasks have ended, whether they failed or not.\n\
-         sbatch --job-name=\"$name-report\" --output=\"$logs/%j.log\" \"${after[@]}\" \"${options[@]}\" \"$0\" report\n",
-    );
-    text
+    text.push_str(")\n");
+    text.push_str(FUNCTIONS);
+    let mut first = 0;
+    for jobs in levels.values() {
+        let _ = writeln!(text, "    level {first} {}", jobs.len());
+        first += jobs.len();
+    }
+    text + END
 }

@@ -226,16 +226,15 @@ fn gnu_parallel_runs_the_jobs() {
 /// A stand-in for `sbatch` that runs every task at once, one after the other, again as long as `scontrol requeue` asks
 /// for it; and one for `scontrol`.
 const SBATCH: &str = r#"#!/usr/bin/env bash
-array='' options=()
+array=''
 while [[ $1 == -* ]]; do
   [[ $1 == --array=* ]] && array=${1#--array=0-}
-  [[ $1 == --signal=* ]] && signal=yes
   shift
 done
 echo "$@" >> sbatch.log
-if [[ -z $array ]]; then bash "$@" >> report.log 2>&1; echo 99; exit; fi
+if [[ -z $array ]]; then SLURM_JOB_ID=8 bash "$@" >> report.log 2>&1; echo 8; exit; fi
 for ((task = 0; task <= ${array%\%*}; task++)); do
-  while rm -f requeued; SLURM_ARRAY_TASK_ID=$task SLURM_JOB_ID=$task bash "$@" >> tasks.log 2>&1; [[ -e requeued ]]; do :; done
+  while rm -f requeued; SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=$task bash "$@" >> tasks.log 2>&1; [[ -e requeued ]]; do :; done
 done
 echo 7
 "#;
@@ -254,10 +253,10 @@ fn slurm_script_runs_the_jobs_and_queues_stopped_ones_again() {
     };
     tool("sbatch", SBATCH);
     tool("scontrol", "#!/usr/bin/env bash\necho \"$@\" >> scontrol.log\ntouch requeued\n");
-    // The first task gets USR2, as Slurm sends it before the time limit, as soon as lth is running.
+    // The first call waits for USR2, which Slurm sends to the script before the time limit, and ends as lth does then.
     let wrapper = format!(
-        "#!/usr/bin/env bash\nif [[ ! -e signalled ]]; then touch signalled; (sleep 0.3; kill -USR2 $PPID) & fi\n\
-         sleep 0.6\nexec '{}' \"$@\"\n",
+        "#!/usr/bin/env bash\nif [[ ! -e signalled ]]; then\n  touch signalled\n  trap 'exit 75' USR2\n  (sleep 0.2; kill \
+         -USR2 $PPID) &\n  sleep 60 & wait $!\nfi\nexec '{}' \"$@\"\n",
         env!("CARGO_BIN_EXE_lth")
     );
     tool("lth-slow", &wrapper);
@@ -269,6 +268,7 @@ fn slurm_script_runs_the_jobs_and_queues_stopped_ones_again() {
     let log = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap_or_default();
     assert!(output.status.success(), "{}{}", stderr(&output), log("tasks.log"));
     assert_eq!(log("sbatch.log").lines().count(), 5, "four levels and the report: {}", log("sbatch.log"));
+    assert_eq!(log("scontrol.log"), "requeue 7_0\n", "{}", log("tasks.log"));
     assert!(log("report.log").contains("report in "), "{}", log("report.log"));
     assert_results(folder.path());
 }
