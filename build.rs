@@ -1,4 +1,4 @@
-//! Writes the folder of libtorch into the binary, so that it starts with no environment variable, and passes it on to
+//! Writes the folders of libtorch into the binary, so that it starts with no environment variable, and passes it on to
 //! dependent crates as `DEP_LTH_LIBTORCH`. Compiles the few lines of C++ that set flags of libtorch for which the crate
 //! `tch` has no function. Sets `cfg(lth_gpu)` for tests that need a GPU.
 
@@ -16,7 +16,8 @@ fn main() {
     // RPATH, not RUNPATH (`--disable-new-dtags`): libtorch's own dependencies (libcudart, libcupti) lie in the
     // same folder, and only RPATH is searched for the dependencies of dependencies.
     println!("cargo:libtorch={lib}");
-    println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags,-rpath,{lib}");
+    // `lib` beside the binary comes first: `scripts/package` puts the libraries there.
+    println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags,-rpath,$ORIGIN/lib:{lib}");
 }
 
 const CUDA_SOURCE: &str = "src/engine/torch/cuda.cpp";

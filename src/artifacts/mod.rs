@@ -19,6 +19,7 @@ mod stability;
 mod starts;
 mod summary;
 mod tensor_files;
+mod tensorboard;
 mod weight_rows;
 
 pub use censoring::LastEvaluations;
@@ -49,4 +50,5 @@ pub use tensor_files::{
     StoredFloat, mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes, tensors_from_bytes,
     tensors_to_bytes,
 };
+pub use tensorboard::event_files;
 pub use weight_rows::{WeightRow, weight_rows};

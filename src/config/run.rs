@@ -44,6 +44,10 @@ pub struct RunConfig {
     /// them at signals only.
     #[serde(default)]
     pub snapshot_every: SnapshotInterval,
+    /// Whether event files for TensorBoard are written beside the CSV files, in the folder `tensorboard` of the run: the
+    /// curves of each training run, and the results of each arm and replicate by round.
+    #[serde(default)]
+    pub tensorboard: bool,
 }
 
 /// The final weights that are stored.

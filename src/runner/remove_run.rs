@@ -9,7 +9,7 @@ use crate::system::files::{self, Lock, WaitOptions};
 use crate::system::paths::{ReportDir, RunDir, RunsDir, is_temporary};
 use crate::system::written_files::WrittenFiles;
 
-/// The files of a run that this program writes, those of its report excepted.
+/// The files of a run that this program writes, those of its report and its event files excepted.
 const FILES: [&str; 12] = [
     RunDir::CONFIG[0],
     RunDir::CONFIG[1],
@@ -51,6 +51,7 @@ pub fn remove_run(run: &RunDir, wait_options: &WaitOptions<'_>) -> Result<Remove
         files::remove_stale_temporaries(folder)?;
     }
     WrittenFiles::read(&report)?.remove()?;
+    remove_event_files(&run.file(RunDir::TENSORBOARD))?;
     for path in files::list(&run.0)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if (FILES.contains(&&*name) || is_temporary(&name)) && path.symlink_metadata().is_ok_and(|file| file.is_file())
@@ -64,6 +65,23 @@ pub fn remove_run(run: &RunDir, wait_options: &WaitOptions<'_>) -> Result<Remove
     }
     let foreign = files::list(&run.0)?;
     Ok(RemovedRun { bytes: before - files::size(&run.0).min(before), foreign })
+}
+
+/// Removes the event files in a folder and its subfolders, and the folders that are empty then. Links are not followed.
+fn remove_event_files(folder: &Path) -> Result<()> {
+    if !folder.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Ok(());
+    }
+    files::remove_stale_temporaries(folder)?;
+    for path in files::list(folder)? {
+        let is_event_file = path.file_name().is_some_and(|name| name == RunDir::EVENTS);
+        if is_event_file && path.symlink_metadata().is_ok_and(|file| file.is_file()) {
+            files::remove(&path)?;
+        } else {
+            remove_event_files(&path)?;
+        }
+    }
+    remove_if_empty(folder)
 }
 
 #[cfg(test)]
@@ -86,10 +104,15 @@ mod tests {
         write(&clean, RunDir::ROUNDS);
         write(&run, "report/figures/mine.svg");
         write(&run, "notes.txt");
+        write(&run, &RunDir::event_file("a", 1, None, Some(2)));
+        write(&run, &RunDir::event_file("b", 1, None, None));
+        write(&run, "tensorboard/b/mine.txt");
 
         let wait_options = WaitOptions { gives_up: &|| false, announce: &|_| {} };
         let removed = remove_run(&run, &wait_options).unwrap();
-        assert_eq!(removed.foreign, [run.file("notes.txt"), run.file("report")]);
+        assert_eq!(removed.foreign, [run.file("notes.txt"), run.file("report"), run.file("tensorboard")]);
+        assert_eq!(files::list(&run.file("tensorboard")).unwrap(), [run.file("tensorboard/b")]);
+        assert_eq!(files::list(&run.file("tensorboard/b")).unwrap(), [run.file("tensorboard/b/mine.txt")]);
         assert_eq!(files::list(&run.report_dir().0).unwrap(), [run.file("report/figures")]);
         assert!(run.file("report/figures/mine.svg").exists());
         let removed = remove_run(&clean, &wait_options).unwrap();

@@ -1,4 +1,4 @@
-//! Writes the files of a run. The CSV files are made from the store, so that they can be made again at any time.
+//! Writes the files of a run. The CSV files and the event files are made from the store, so that they can be made again at any time.
 
 use std::sync::Arc;
 
@@ -6,7 +6,9 @@ use anyhow::Result;
 
 use super::row_builder::RowBuilder;
 use super::store::StoredTraining;
-use crate::artifacts::{RunChecksums, summary_to_csv, to_csv};
+use crate::artifacts::{
+    CurveRow, LayerRow, RoundRow, RunChecksums, TimingRow, WeightRow, event_files, summary_to_csv, to_csv,
+};
 use crate::lottery::{Plan, TrainingSpec};
 use crate::system::cancel::CancelToken;
 use crate::system::clock::Stopwatch;
@@ -25,7 +27,7 @@ pub struct RunFiles<'a> {
     pub plan: &'a Plan,
     /// The folder of the run.
     pub dir: &'a RunDir,
-    /// Whether CSV files are written. False for an instability analysis, whose plan is not that of the run.
+    /// Whether CSV files and event files are written. False for an instability analysis, whose plan is not that of the run.
     pub writes_rows: bool,
     /// The flag that cancels the run.
     pub cancel: &'a CancelToken,
@@ -67,10 +69,24 @@ impl RunFiles<'_> {
         Lock::wait_exclusive(&self.dir.write_lock(), &wait_options)
     }
 
-    /// Writes the CSV files; `lock` is the lock of the files.
+    /// Writes the CSV files, and with `run.tensorboard` the event files; `lock` is the lock of the files.
     fn write_csv_locked(&self, lock: &Lock, row_state: impl Fn(&TrainingSpec) -> Option<RowState>) -> Result<()> {
         files::remove_stale_temporaries(&self.dir.0)?;
-        self.put(lock, &csv_files(self.rows, self.plan, row_state)?)
+        let rows = RunRows::new(self.rows, self.plan, row_state);
+        self.put(lock, &rows.csv_files()?)?;
+        if self.rows.study.experiment.run.tensorboard { self.put_event_files(lock, &rows) } else { Ok(()) }
+    }
+
+    /// Writes the event files that do not have the bytes of `rows` yet; `_lock` is the lock of the files.
+    fn put_event_files(&self, _lock: &Lock, rows: &RunRows) -> Result<()> {
+        for (name, bytes) in rows.event_files(self.plan) {
+            let path = self.dir.file(&name);
+            files::remove_stale_temporaries(path.parent().unwrap_or(&self.dir.0))?;
+            if files::read_if_present(&path)?.as_ref() != Some(&bytes) {
+                files::write(&path, &bytes)?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes other files of the run, each as (name, bytes).
@@ -118,42 +134,67 @@ impl RunFiles<'_> {
     }
 }
 
-/// Returns the CSV files of a run, each as (name, bytes), with the rows of each training run for which `row_state` is
-/// not `None`.
-///
-/// # Errors
-/// Fails if rows cannot be written as CSV.
-pub(super) fn csv_files(
-    rows: RowBuilder<'_>,
-    plan: &Plan,
-    row_state: impl Fn(&TrainingSpec) -> Option<RowState>,
-) -> Result<[(&'static str, Vec<u8>); 6]> {
-    let mut rounds = Vec::new();
-    let mut curves = Vec::new();
-    let mut layers = Vec::new();
-    let mut timings = Vec::new();
-    let mut with_weight_stats: Vec<(&TrainingSpec, Arc<StoredTraining>)> = Vec::new();
-    for spec in &plan.trainings {
-        match row_state(spec) {
-            None => {}
-            Some(RowState::Failed) => rounds.push(rows.round_row(spec, None)),
-            Some(RowState::Stored(result)) => {
-                rounds.push(rows.round_row(spec, Some(&result)));
-                curves.extend(rows.curve_rows(spec, &result));
-                layers.extend(rows.layer_rows(spec, &result));
-                timings.extend(rows.timing_row(spec, &result));
-                with_weight_stats.extend(result.profile.is_some().then_some((spec, result)));
+/// The rows of a run's files.
+pub(super) struct RunRows {
+    rounds: Vec<RoundRow>,
+    curves: Vec<CurveRow>,
+    layers: Vec<LayerRow>,
+    weights: Vec<WeightRow>,
+    timings: Vec<TimingRow>,
+}
+
+impl RunRows {
+    /// Returns the rows of each training run of `plan` for which `row_state` is not `None`.
+    pub(super) fn new(
+        builder: RowBuilder<'_>,
+        plan: &Plan,
+        row_state: impl Fn(&TrainingSpec) -> Option<RowState>,
+    ) -> Self {
+        let mut rows = Self {
+            rounds: Vec::new(),
+            curves: Vec::new(),
+            layers: Vec::new(),
+            weights: Vec::new(),
+            timings: Vec::new(),
+        };
+        let mut with_weight_stats: Vec<(&TrainingSpec, Arc<StoredTraining>)> = Vec::new();
+        for spec in &plan.trainings {
+            match row_state(spec) {
+                None => {}
+                Some(RowState::Failed) => rows.rounds.push(builder.round_row(spec, None)),
+                Some(RowState::Stored(result)) => {
+                    rows.rounds.push(builder.round_row(spec, Some(&result)));
+                    rows.curves.extend(builder.curve_rows(spec, &result));
+                    rows.layers.extend(builder.layer_rows(spec, &result));
+                    rows.timings.extend(builder.timing_row(spec, &result));
+                    with_weight_stats.extend(result.profile.is_some().then_some((spec, result)));
+                }
             }
         }
+        rows.weights = builder.weight_rows(&with_weight_stats);
+        rows
     }
-    Ok([
-        (RunDir::ROUNDS, to_csv(&rounds)?),
-        (RunDir::CURVES, to_csv(&curves)?),
-        (RunDir::LAYERS, to_csv(&layers)?),
-        (RunDir::WEIGHTS, to_csv(&rows.weight_rows(&with_weight_stats))?),
-        (RunDir::SUMMARY, summary_to_csv(&rounds)?),
-        (RunDir::TIMINGS, to_csv(&timings)?),
-    ])
+
+    /// Returns the CSV files, each as (name, bytes).
+    ///
+    /// # Errors
+    /// Fails if rows cannot be written as CSV.
+    pub(super) fn csv_files(&self) -> Result<[(&'static str, Vec<u8>); 6]> {
+        Ok([
+            (RunDir::ROUNDS, to_csv(&self.rounds)?),
+            (RunDir::CURVES, to_csv(&self.curves)?),
+            (RunDir::LAYERS, to_csv(&self.layers)?),
+            (RunDir::WEIGHTS, to_csv(&self.weights)?),
+            (RunDir::SUMMARY, summary_to_csv(&self.rounds)?),
+            (RunDir::TIMINGS, to_csv(&self.timings)?),
+        ])
+    }
+
+    /// Returns the event files, each as (name, bytes): see [`event_files`].
+    pub(super) fn event_files(&self, plan: &Plan) -> Vec<(String, Vec<u8>)> {
+        let repeated = plan.trainings.iter().filter(|spec| spec.repeat > 1).map(|spec| spec.arm.as_str()).collect();
+        event_files(&self.rounds, &self.curves, &repeated)
+    }
 }
 
 #[cfg(test)]

@@ -242,6 +242,18 @@ impl RunDir {
     pub const TIMINGS: &str = "timings.csv";
     /// The SHA-256 of each file that the report reads, in the format of `sha256sum`.
     pub const CHECKSUMS: &str = "SHA256SUMS";
+    /// The folder of the event files for TensorBoard, written with `run.tensorboard`.
+    pub const TENSORBOARD: &str = "tensorboard";
+    /// The name of every event file, each in a folder of its own. TensorBoard reads files with `tfevents` in their names.
+    pub const EVENTS: &str = "events.out.tfevents.0.lth";
+
+    /// Returns the name of an event file in the folder of the run: that of a training run, or without a `round` that of
+    /// an arm's results by round. `repeat` is `None` for an arm that has one.
+    pub fn event_file(arm: &str, replicate: u32, repeat: Option<u32>, round: Option<u32>) -> String {
+        let repeat = repeat.map(|repeat| format!("/repeat_{repeat}")).unwrap_or_default();
+        let round = round.map(|round| format!("/round_{round}")).unwrap_or_default();
+        format!("{}/{arm}/replicate_{replicate}{repeat}{round}/{}", Self::TENSORBOARD, Self::EVENTS)
+    }
 
     /// Returns the path of the file `name`.
     pub fn file(&self, name: &str) -> PathBuf {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::super::instability::stability_rows;
 use super::super::row_builder::RowBuilder;
-use super::super::run_files::{RowState, csv_files};
+use super::super::run_files::{RowState, RunRows};
 use super::check::{Check, WRITE_AGAIN, advice_on_error};
 use super::verifier::Verifier;
 use crate::artifacts::{RoundRow, RunChecksums, from_csv, open_run_file, to_csv};
@@ -53,8 +53,8 @@ impl Verifier<'_> {
                 stored => stored.map(|stored| RowState::Stored(Arc::new(stored))),
             }
         };
-        let files = csv_files(RowBuilder { study: self.study }, &self.study.plan, row_state)?;
-        for (name, expected) in files.iter().filter(|(name, _)| *name != RunDir::TIMINGS) {
+        let rows = RunRows::new(RowBuilder { study: self.study }, &self.study.plan, row_state);
+        for (name, expected) in rows.csv_files()?.iter().filter(|(name, _)| *name != RunDir::TIMINGS) {
             self.compare(&mut check, name, expected);
         }
         let ended = self.trainings().iter().filter(|(spec, _)| !listed.contains(spec.key.to_string().as_str())).count();

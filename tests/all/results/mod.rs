@@ -3,3 +3,4 @@
 mod checkpoints;
 mod early_stop;
 mod partial_test;
+mod tensorboard;
