@@ -45,7 +45,7 @@ impl Execution<'_> {
     /// Fails, and writes nothing, if the data are needed and cannot be loaded. Fails like [`register_run`].
     pub(crate) fn register(&self) -> Result<Lock> {
         let store = Store { runs: self.runs.clone() };
-        if !self.selection.is_nothing() && !store.has_entries_of(&self.study.plan) {
+        if *self.selection != Selection::Nothing && !store.has_entries_of(&self.study.plan) {
             self.trainers.load_dataset()?;
         }
         let announce = |text: &str| self.sink.on_event(&Event::Message(text));
@@ -61,8 +61,7 @@ impl Execution<'_> {
     pub(crate) fn run(&self) -> Result<RunOutcome> {
         let Self { document, study, runs, run_dir, trainers, sink, cancel, selection, command } = *self;
         let rows = RowBuilder { study };
-        // A process that trains some jobs of the run does not know the results of the others.
-        let files = RunFiles { rows, plan: &study.plan, dir: run_dir, writes_rows: !selection.is_part(), cancel };
+        let files = RunFiles { rows, plan: &study.plan, dir: run_dir, writes_rows: true, cancel };
         let workers = workers(study);
         let manifest = |outcome: &RunOutcome| run_manifest(study, workers, runs, outcome);
         let resolved = to_toml(&study.experiment, study.resolved.device, study.resolved.lanes, document);

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use clap::Args;
 
+use super::folders;
 use super::load::{ExperimentArgs, LoadedExperiment, RunsArgs};
 use super::sweep::SweepArgs;
-use crate::config::{Override, UsageError};
+use crate::config::{CountOrAuto, DeviceChoice, Override, UsageError};
 use crate::lottery::Study;
 use crate::runner::{
-    Calibration, ClusterEstimate, ClusterJob, JobCost, JobList, Selection, Store, TimeBasis, cluster_jobs, group_costs,
-    simulate,
+    Calibration, ClusterJob, JobCost, JobList, Selection, Store, TimeBasis, cluster_jobs, group_costs,
 };
 use crate::system::env;
 
@@ -37,7 +37,7 @@ impl JobArgs {
     /// Fails if the option names no job.
     pub(super) fn selections(&self, studies: &[&Study]) -> Result<Vec<Selection>> {
         if self.no_training {
-            return Ok(vec![Selection::Groups(BTreeSet::new()); studies.len()]);
+            return Ok(vec![Selection::Nothing; studies.len()]);
         }
         if self.job.is_none() && self.shard.is_none() {
             return Ok(vec![Selection::Whole; studies.len()]);
@@ -65,7 +65,12 @@ fn chosen_jobs(text: &str, count: usize) -> Result<BTreeSet<usize>, UsageError> 
         check_number(number, count)?;
         return Ok(BTreeSet::from([number]));
     }
-    let wrong = || usage(&format!("`--job {text}` names no job"), "such as `--job 4`, `--job 8-15` or `--job 0,8-15`");
+    let wrong = || {
+        usage(
+            &format!("`--job {text}` is not a list of job numbers"),
+            "such as `--job 4`, `--job 8-15` or `--job 0,8-15`",
+        )
+    };
     let mut jobs = BTreeSet::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -95,7 +100,7 @@ fn task_number(set: &[(&str, String, usize)]) -> Result<usize, UsageError> {
     match set {
         [(name, value, first)] => {
             value.parse().ok().and_then(|number: usize| number.checked_sub(*first)).ok_or_else(|| {
-                usage(&format!("`{name}` is `{value}`, which is no number of a task"), "name the job: `--job 4`")
+                usage(&format!("`{name}` is `{value}`, which is not a task number"), "name the job: `--job 4`")
             })
         }
         [] => Err(usage(
@@ -115,7 +120,7 @@ fn task_number(set: &[(&str, String, usize)]) -> Result<usize, UsageError> {
 fn shard(text: &str) -> Result<(usize, usize), UsageError> {
     let numbers = text.split_once('/').and_then(|(first, of)| Some((first.parse().ok()?, of.parse().ok()?)));
     numbers.filter(|&(first, of)| (1..=of).contains(&first)).ok_or_else(|| {
-        usage(&format!("`--shard {text}` is no shard"), "the first of four is `--shard 1/4`, the last `--shard 4/4`")
+        usage(&format!("`--shard {text}` is not a shard"), "the first of four is `--shard 1/4`, the last `--shard 4/4`")
     })
 }
 
@@ -159,23 +164,25 @@ pub(super) fn job_list(
     let name = studies.first().map_or("", |study| &study.experiment.name);
     let mut list =
         JobList::new(name, &env::quoted_line(command), (&jobs, &costs), (store, &gpus), options.per_job, basis);
-    list.cluster = options.nodes.map(|nodes| {
-        let seconds: Vec<f64> = costs.iter().map(|cost| cost.seconds).collect();
-        let simulation = simulate(&jobs, &seconds, nodes);
-        ClusterEstimate { nodes, seconds: simulation.seconds, busiest: simulation.busiest }
-    });
+    list.cluster = options.nodes.map(|nodes| list.on_cluster(nodes));
     Ok(list)
 }
 
-/// Returns the words of the command line of `lth run` with the options of `lth plan` that say what is run.
+/// Returns the words of the command line of `lth run` with the options of `lth plan` that say what is run, and those that
+/// make it the same on every machine: the folders that the environment names, and the device and the lanes of `study`,
+/// which decide the numbers of the jobs.
 ///
 /// # Errors
 /// Fails if the experiment is read from standard input, which the jobs cannot read again.
-pub(super) fn run_command(experiment: &ExperimentArgs, sweep: &SweepArgs, runs: &RunsArgs) -> Result<Vec<String>> {
+pub(super) fn run_command(
+    experiment: &ExperimentArgs,
+    sweep: &SweepArgs,
+    runs: &RunsArgs,
+    study: &Study,
+) -> Result<Vec<String>> {
     if experiment.is_stdin() {
-        return Err(
-            usage("jobs cannot read the experiment from standard input", "write it to a file, and name that").into()
-        );
+        let message = "jobs cannot read the experiment from standard input";
+        return Err(usage(message, "write it to a file, and name that").into());
     }
     let mut words = vec![env::program_name(), "run".to_owned(), experiment.config.display().to_string()];
     let mut option = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
@@ -185,12 +192,18 @@ pub(super) fn run_command(experiment: &ExperimentArgs, sweep: &SweepArgs, runs: 
             Override::Unset(text) => option("--unset", text),
         }
     }
-    sweep.options.iter().for_each(|axis| option("--sweep", axis));
-    if let Some(folder) = &experiment.data_dir {
-        option("--data-dir", &folder.display().to_string());
+    if study.experiment.run.device == DeviceChoice::Auto {
+        option("--set", &format!("run.device={}", study.resolved.device));
     }
-    if let Some(folder) = &runs.runs {
-        option("--runs", &folder.display().to_string());
+    if study.experiment.run.lanes == CountOrAuto::Auto {
+        option("--set", &format!("run.lanes={}", study.resolved.lanes));
+    }
+    sweep.options.iter().for_each(|axis| option("--sweep", axis));
+    if experiment.data_dir.is_some() || env::value(env::DATA).is_some() {
+        option("--data-dir", &folders::data_folder(experiment.data_dir.as_ref())?.display().to_string());
+    }
+    if runs.runs.is_some() || env::value(env::RUNS).is_some() {
+        option("--runs", &runs.folder()?.0.display().to_string());
     }
     Ok(words)
 }
@@ -205,7 +218,7 @@ mod tests {
         assert_eq!(jobs("4").unwrap(), [4]);
         assert_eq!(jobs("8-10,0").unwrap(), [0, 8, 9, 10]);
         for text in ["", "a", "-1", "3-2", "1,", "1-2-3"] {
-            assert!(jobs(text).unwrap_err().to_string().contains("names no job"), "{text}");
+            assert!(jobs(text).unwrap_err().to_string().contains("is not a list of job numbers"), "{text}");
         }
         assert!(jobs("18-20").unwrap_err().to_string().contains("no job 20: the plan has the 20 jobs 0 to 19"));
     }
@@ -218,7 +231,7 @@ mod tests {
         };
         assert_eq!(number(&[("SLURM_ARRAY_TASK_ID", "7", 0)]), Ok(7));
         assert_eq!(number(&[("PARALLEL_SEQ", "7", 1)]), Ok(6));
-        assert!(number(&[("PARALLEL_SEQ", "0", 1)]).unwrap_err().contains("no number of a task"));
+        assert!(number(&[("PARALLEL_SEQ", "0", 1)]).unwrap_err().contains("not a task number"));
         assert!(number(&[]).unwrap_err().contains("needs the number of a task"));
         let both = number(&[("SLURM_ARRAY_TASK_ID", "7", 0), ("PARALLEL_SEQ", "7", 1)]).unwrap_err();
         assert!(both.contains("`--job $SLURM_ARRAY_TASK_ID`"), "{both}");
@@ -229,7 +242,7 @@ mod tests {
         assert_eq!(shard("1/4").unwrap(), (1, 4));
         assert_eq!(shard("4/4").unwrap(), (4, 4));
         for text in ["0/4", "5/4", "4", "a/b", "1/0"] {
-            assert!(shard(text).unwrap_err().to_string().contains("is no shard"), "{text}");
+            assert!(shard(text).unwrap_err().to_string().contains("is not a shard"), "{text}");
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct RunResult {
     pub(super) run: String,
     /// Folder of the run.
     pub(super) folder: PathBuf,
-    /// State of the run.
+    /// State of the run; `incomplete` also if `left_out` training runs belong to other jobs.
     pub(super) state: RunState,
     /// Exit code of the command.
     pub(super) exit_code: u8,
@@ -69,7 +69,7 @@ impl RunResult {
     }
 }
 
-/// The result of a sweep: the last line of `lth run --json`, after a line for each point.
+/// The result of a sweep: the last line of `lth run --json`, after a line for each point that was run.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(super) struct SweepResult {
     /// Folder of the sweep.

@@ -72,7 +72,8 @@ enum Command {
     /// Run an experiment, or resume it: finished training runs are not repeated.
     #[command(after_help = exit::help(), visible_alias = "train")]
     Run(run::RunArgs),
-    /// Show what an experiment will cost: training runs, weights by round, work, disk and time.
+    /// Show what an experiment will cost: training runs, weights by round, work, disk and time. Or list its jobs for a
+    /// cluster.
     Plan(plan::PlanArgs),
     /// Write a report on one or several runs, finished or not: verdicts, claims, figures, tables.
     Report(report::ReportArgs),
@@ -173,6 +174,10 @@ fn dispatch(cli: &Cli) -> Exit {
 fn explain(error: &anyhow::Error, folder_option: &str) -> Exit {
     if let Some(mistake) = error.downcast_ref::<crate::config::UsageError>() {
         ui::eprint_line(&mistake.to_string());
+        return Exit::Usage;
+    }
+    if let Some(wrong) = error.chain().find_map(|cause| cause.downcast_ref::<crate::system::env::BadVariable>()) {
+        ui::eprint_line(&format!("error: {wrong}"));
         return Exit::Usage;
     }
     if let Some(missing) = error.downcast_ref::<crate::artifacts::NoSuchRun>() {

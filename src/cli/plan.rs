@@ -11,6 +11,7 @@ use super::jobs::{ListOptions, job_list, run_command};
 use super::load::{ConfigSource, ExperimentArgs, LoadedExperiment, RunsArgs, workers};
 use super::sweep::{SweepArgs, SweepPoint, load_points};
 use super::trainers::EngineTrainerFactory;
+use crate::data;
 use crate::lottery::Study;
 use crate::runner::{Calibration, Estimate, Store, SweepEstimate};
 use crate::system::exit::Exit;
@@ -37,10 +38,11 @@ pub(super) struct PlanArgs {
     /// Print the jobs as a file for an engine that runs them.
     #[arg(long, value_name = "ENGINE", group = "list", conflicts_with = "json")]
     format: Option<JobFormat>,
-    /// With `--jobs` or `--format`: join jobs that do not need one another, up to this time.
+    /// With `--jobs` or `--format`: combine jobs that do not need one another, as long as they take no more than this
+    /// together.
     #[arg(long, value_name = "SECONDS", requires = "list", value_parser = seconds)]
     per_job: Option<f64>,
-    /// With `--jobs`: simulate so many nodes, each with one job at a time.
+    /// With `--jobs`: simulate a cluster of N nodes, each with one job at a time.
     #[arg(long, value_name = "N", requires = "jobs", value_parser = clap::value_parser!(u32).range(1..))]
     nodes: Option<u32>,
     /// Print JSON.
@@ -63,10 +65,8 @@ pub(super) fn run(args: &PlanArgs) -> Result<Exit> {
     let store = Store { runs: args.runs.folder()? };
     let source = ConfigSource::of(&args.experiment)?;
     let points = load_points(&args.experiment, &source, &args.sweep)?;
-    if args.jobs || args.format.is_some() {
-        return print_jobs(args, &store, points, &source);
-    }
     let problem = match points {
+        points if args.jobs || args.format.is_some() => print_jobs(args, &store, points, &source)?,
         Some(points) => print_sweep(args, &store, &points)?,
         None => print_experiment(args, &store, LoadedExperiment::load_from(&args.experiment, &source)?)?,
     };
@@ -98,20 +98,20 @@ fn print_sweep(args: &PlanArgs, store: &Store, points: &[SweepPoint]) -> Result<
     Ok(estimate.points.iter().any(|point| point.estimate.data_problem.is_some()))
 }
 
-/// Prints the jobs as a list, as JSON, or in the format of an engine.
-fn print_jobs(args: &PlanArgs, store: &Store, points: Option<Vec<SweepPoint>>, source: &ConfigSource) -> Result<Exit> {
-    let command = run_command(&args.experiment, &args.sweep, &args.runs)?;
+/// Prints the jobs as a list, as JSON, or in the format of an engine. Returns whether the data have a problem.
+fn print_jobs(args: &PlanArgs, store: &Store, points: Option<Vec<SweepPoint>>, source: &ConfigSource) -> Result<bool> {
     let experiments = match points {
         Some(points) => points.into_iter().map(|point| point.loaded).collect(),
         None => vec![LoadedExperiment::load_from(&args.experiment, source)?],
     };
+    let command = run_command(&args.experiment, &args.sweep, &args.runs, &experiments[0].study)?;
     let options = ListOptions { per_job: args.per_job, nodes: args.nodes.map(|nodes| nodes as usize) };
     let list = job_list(&experiments, store, &command, &options, |study| measure(args, store, study))?;
     match args.format {
-        Some(format) => ui::print_result(&format.text(&Contents { list: &list, command: &command }))?,
+        Some(format) => ui::print_result(&format.text(&Contents { list: &list, command: &command })?)?,
         None => print(args, &list, ui::job_list)?,
     }
-    Ok(Exit::Success)
+    Ok(experiments.iter().any(|loaded| data::problem(&loaded.study.experiment.data).is_some()))
 }
 
 /// Measures the speed of this machine for a study, if `--measure` is given.

@@ -20,14 +20,14 @@ use super::{FOLDER_OPTION, explain};
 use crate::artifacts::{LastEvaluations, in_progress, resume_command};
 use crate::base::format::{count_of, with_thousands};
 use crate::config::ConfigDocument;
-use crate::lottery::{Plan, Study};
+use crate::lottery::Study;
 use crate::report::{Run, RunAnalysis, RunState};
 use crate::runner::{self, RunOutcome, RunProgress, Selection};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
 use crate::system::exit::Exit;
 use crate::system::files::{Lock, WaitOptions};
-use crate::system::paths::{RunDir, RunsDir};
+use crate::system::paths::RunDir;
 use crate::ui;
 
 #[derive(Debug, Args)]
@@ -60,6 +60,13 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     }
     let loaded = LoadedExperiment::load_from(&args.experiment, &source)?;
     let selections = args.jobs.selections(&[&loaded.study])?;
+    if has_no_job(&selections) {
+        ui::eprint_line("note: this shard has no job");
+        return Ok(Exit::Success);
+    }
+    if args.fresh {
+        archive(args, &loaded, &cancel)?;
+    }
     run_experiment(args, loaded, &selections[0], &cancel)
 }
 
@@ -69,16 +76,24 @@ fn run_points(args: &RunArgs, points: Vec<SweepPoint>, cancel: &CancelToken) -> 
     let runs = args.runs.folder()?;
     let studies: Vec<&Study> = points.iter().map(|point| &point.loaded.study).collect();
     let selections = args.jobs.selections(&studies)?;
+    if has_no_job(&selections) {
+        ui::eprint_line("note: this shard has no job");
+        return Ok(Exit::Success);
+    }
     let is_part = selections.iter().any(Selection::is_part);
     let count = points.len();
     let folder = sweep_folder(&runs, &points);
+    if args.fresh {
+        // Of all points at once: what a point has trained anew is not archived by the next one.
+        points.iter().try_for_each(|point| archive(args, &point.loaded, cancel))?;
+    }
     if args.output.shows_progress() {
         ui::eprint_line(&format!("sweep: {}", SharedTrainings::of(&points).text(count)));
     }
     let mut failed = Vec::new();
     let mut run_dirs = Vec::new();
     for (index, (SweepPoint { label, loaded }, selection)) in points.into_iter().zip(&selections).enumerate() {
-        if is_part && selection.is_nothing() {
+        if has_no_job(std::slice::from_ref(selection)) {
             continue;
         }
         if args.output.shows_progress() {
@@ -117,11 +132,6 @@ fn run_experiment(
     let run_dir = runs.run_dir(&study.experiment.name, &study.plan.id());
     let trainers = EngineTrainerFactory::new(&study, images);
     let sink = args.output.sink()?;
-    if args.fresh {
-        // Load the data before anything is archived: without them nothing can be trained.
-        trainers.load_dataset()?;
-        archive(&study.plan, &runs, &run_dir, cancel, !args.output.shows_progress())?;
-    }
     let command = command(args, &document, &run_dir);
     let execution = Execution {
         document: &document,
@@ -164,13 +174,24 @@ fn run_experiment(
     Ok(exit)
 }
 
-/// Archives the store entries of the plan and the folder of the run, for `--fresh`, and prints their new folders unless
-/// `quiet`.
-fn archive(plan: &Plan, runs: &RunsDir, run_dir: &RunDir, cancel: &CancelToken, quiet: bool) -> Result<()> {
+/// Returns whether the options of jobs leave nothing to do, as a shard of more processes than jobs.
+fn has_no_job(selections: &[Selection]) -> bool {
+    let is_empty = |selection: &Selection| matches!(selection, Selection::Groups(groups) if groups.is_empty());
+    selections.iter().all(is_empty)
+}
+
+/// Archives the store entries of an experiment's plan and the folder of its run, for `--fresh`, and prints their new
+/// folders unless `-q` is given.
+fn archive(args: &RunArgs, loaded: &LoadedExperiment, cancel: &CancelToken) -> Result<()> {
+    let study = &loaded.study;
+    let runs = args.runs.folder()?;
+    let run_dir = runs.run_dir(&study.experiment.name, &study.plan.id());
+    // Load the data before anything is archived: without them nothing can be trained.
+    EngineTrainerFactory::new(study, None).load_dataset()?;
     let wait_options = WaitOptions { gives_up: &|| cancel.is_cancelled(), announce: &ui::eprint_line };
-    Lock::remove_stale_claims(runs, &wait_options)?;
-    if let Some(n) = runner::archive_plan(plan, runs, run_dir, &wait_options)?
-        && !quiet
+    Lock::remove_stale_claims(&runs, &wait_options)?;
+    if let Some(n) = runner::archive_plan(&study.plan, &runs, &run_dir, &wait_options)?
+        && args.output.shows_progress()
     {
         let store = runs.archived_store(n);
         let run = run_dir.archived(n);
@@ -192,7 +213,9 @@ fn command(args: &RunArgs, document: &ConfigDocument, run_dir: &RunDir) -> Strin
 /// Returns the command line of this process, with `config` in place of the `-` that stands for standard input.
 fn command_with_file(config: &Path) -> String {
     let mut arguments = env::arguments();
-    let takes_value = |argument: &str| ["--runs", "--set", "--unset", "--data-dir", "--events"].contains(&argument);
+    let takes_value = |argument: &str| {
+        ["--runs", "--set", "--unset", "--sweep", "--job", "--shard", "--data-dir", "--events"].contains(&argument)
+    };
     let is_stdin = |index: &usize| arguments[*index] == "-" && !takes_value(&arguments[index.saturating_sub(1)]);
     if let Some(index) = (1..arguments.len()).find(is_stdin) {
         arguments[index] = config.display().to_string();
@@ -296,12 +319,12 @@ fn print_jobs_outcome(output: &OutputArgs, study: &Study, run_dir: &RunDir, outc
     print_failures(outcome);
     output.print(&run_result(study, run_dir, RunState::Incomplete, exit, outcome), || {
         let RunProgress { done, left_out, .. } = outcome.progress;
-        let others = match left_out {
-            0 => "; all are: the command with `--no-training` in place of the jobs writes the report".to_owned(),
-            n => format!("; {} belong to other jobs", with_thousands(n as u64)),
-        };
         let trainings = count_of(study.plan.trainings.len() as u64, "training run");
-        format!("{} of {trainings} are done{others}\n", with_thousands(done as u64))
+        let done = with_thousands(done as u64);
+        match left_out {
+            0 => format!("{done} of {trainings} are done; `--no-training` in place of the jobs writes the report\n"),
+            n => format!("{done} of {trainings} are done; {} belong to other jobs\n", with_thousands(n as u64)),
+        }
     })?;
     print_missing(study, outcome.progress);
     Ok(exit)

@@ -19,7 +19,7 @@ use crate::artifacts::{
 use crate::config::{ResolvedValue, object_reference_markdown};
 use crate::data::DatasetReport;
 use crate::report::{RunComparison, RunOverview};
-use crate::runner::{Estimate, JobList};
+use crate::runner::{Estimate, JobList, SweepEstimate};
 use crate::ui::Diagnosis;
 
 /// An output of the program.
@@ -39,12 +39,13 @@ const fn output<T: JsonSchema>(name: &'static str, heading: &'static str) -> Out
 }
 
 /// Every output: first the JSON of commands, then the files of a run.
-const OUTPUTS: [Output; 27] = [
+const OUTPUTS: [Output; 28] = [
     output::<RunResult>("run", "`lth run --json`"),
     output::<SweepResult>("sweep", "the last line of `lth run --json` for a sweep"),
     output::<StabilityResult>("stability", "`lth stability --json`"),
     output::<EventLine>("events", "`--events FILE`"),
     output::<Estimate>("plan", "`lth plan --json`"),
+    output::<SweepEstimate>("plan-sweep", "`lth plan --json` for a sweep"),
     output::<JobList>("jobs", "`lth plan --jobs --json`"),
     output::<BTreeMap<String, ResolvedValue>>("check", "`lth check --json`"),
     output::<ShowResult<'_>>("show", "`lth show --json`"),

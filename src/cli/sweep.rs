@@ -1,6 +1,6 @@
 //! The points of a sweep: one experiment for each combination of the values of `[sweep]` and `--sweep`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -20,8 +20,8 @@ use crate::ui;
 
 #[derive(Debug, Args)]
 pub(super) struct SweepArgs {
-    /// Take an experiment for each of these values of a setting, such as `train.lr=0.01,0.1`. Repeatable: for each
-    /// combination of values.
+    /// Run the experiment once for each of these values of a setting, such as `train.lr=0.01,0.1`. Repeatable: then once
+    /// for each combination.
     #[arg(long = "sweep", value_name = "KEY.PATH=VALUE,…")]
     pub(super) options: Vec<String>,
 }
@@ -63,7 +63,23 @@ pub(super) fn load_points(
         let loaded = LoadedExperiment::resolve(document, experiment).map_err(|mistake| at_point(mistake.into()))?;
         Ok(SweepPoint { label, loaded: LoadedExperiment { images: None, ..loaded } })
     };
-    points.into_iter().enumerate().map(load).collect::<Result<_>>().map(Some)
+    let points: Vec<SweepPoint> = points.into_iter().enumerate().map(load).collect::<Result<_>>()?;
+    check_distinct(&points)?;
+    Ok(Some(points))
+}
+
+/// Checks that no two points are the same experiment, which would be one run.
+fn check_distinct(points: &[SweepPoint]) -> Result<(), UsageError> {
+    let mut first_label = BTreeMap::new();
+    for SweepPoint { label, loaded } in points {
+        let study = &loaded.study;
+        if let Some(first) = first_label.insert((&study.experiment.name, study.plan.id()), label) {
+            let message = format!("error: two points of the sweep are the same experiment: `{first}` and `{label}`");
+            let hint = "no result depends on the key, or its values are equal";
+            return Err(UsageError::from_text(&format!("{message}\n\nhint: {hint}")));
+        }
+    }
+    Ok(())
 }
 
 /// Numbers of training runs of a sweep.
@@ -84,15 +100,13 @@ impl SharedTrainings {
         let different: BTreeSet<&ContentHash> = of_points.iter().flatten().collect();
         Self { of_points: of_points.iter().map(BTreeSet::len).sum(), different: different.len() }
     }
-}
 
-impl SharedTrainings {
     /// Returns the numbers as text, for a sweep with `points` points.
     pub(super) fn text(&self, points: usize) -> String {
         let different = count_of(self.different as u64, "training run");
         let shared = self.of_points - self.different;
         let points = count_of(points as u64, "point");
-        format!("{points}, {different}; {} are shared by points and are trained once", with_thousands(shared as u64))
+        format!("{points}, {different}; {} more shared by points and trained once", with_thousands(shared as u64))
     }
 }
 

@@ -68,6 +68,9 @@ impl Sweep {
                 Err(message) => return Err(UsageError::from_text(&message)),
             }
         }
+        if sweep.axes.is_empty() && mistakes.is_empty() && document.root.get(SWEEP).is_some() {
+            mistakes.push(Diagnostic::new(SWEEP, "the section has no axis").hint("such as `train.lr = [0.01, 0.1]`"));
+        }
         mistakes.extend(sweep.check());
         if mistakes.is_empty() {
             Ok((!sweep.axes.is_empty()).then_some(sweep))
@@ -222,6 +225,7 @@ mod tests {
             ("[sweep]\na = []\n", &[][..], "the axis has no value"),
             ("[sweep]\na = 1\n", &[], "such as `[1]`"),
             ("sweep = 1\n", &[], "expected a table"),
+            ("[sweep]\nzip = true\n", &[], "the section has no axis"),
             ("[sweep]\nzip = 1\n", &[], "expected true or false"),
             ("", &["a"], "--sweep a"),
             ("", &["a=1,,2"], "a value is empty"),

@@ -11,7 +11,7 @@ use super::ticks::{FONT_SIZE, text_width};
 const OPACITIES: [f64; 2] = [0.06, 0.7];
 
 /// Returns the elements of a heat map below the heading of its panel, in an area of this size whose top is at `top`: the
-/// cells, the names of columns and rows, and the titles of both axes.
+/// cells, the names of columns and rows, and the title of the columns.
 pub(super) fn heat_map_elements(panel: &Panel, map: &HeatMap, top: f64, (width, height): (f64, f64)) -> String {
     let left = map.rows.iter().map(|row| text_width(row, FONT_SIZE)).fold(0.0, f64::max) + 10.0;
     let cell_width = (width - left - 4.0) / map.columns.len() as f64;

@@ -93,32 +93,35 @@ pub fn group_costs(study: &Study, store: &Store, measured: Option<Calibration>) 
 
 /// A simulated run of all jobs on a cluster.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Simulation {
+pub(super) struct Simulation {
     /// The seconds from the start of the first job to the end of the last.
-    pub seconds: f64,
+    pub(super) seconds: f64,
     /// The seconds of the longest dependency path: no cluster is faster.
-    pub critical_path_seconds: f64,
+    pub(super) critical_path_seconds: f64,
     /// The seconds of all jobs together.
-    pub total_seconds: f64,
+    pub(super) total_seconds: f64,
     /// The largest number of jobs that ran at a time.
-    pub busiest: usize,
+    pub(super) busiest: usize,
 }
 
 /// Simulates `nodes` workers of one kind, each with one job at a time. A free worker takes the job, among those whose
 /// dependencies have ended, from which the longest dependency path begins, and starts it at once.
-pub fn simulate(jobs: &[ClusterJob<'_>], seconds: &[f64], nodes: usize) -> Simulation {
-    let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); jobs.len()];
-    for (index, job) in jobs.iter().enumerate() {
-        job.dependencies.iter().for_each(|&before| dependents[before].push(index));
+///
+/// `dependencies`: for each job the indices of the jobs before it that it depends on; `seconds`: those that each takes.
+pub(super) fn simulate(dependencies: &[&[usize]], seconds: &[f64], nodes: usize) -> Simulation {
+    let jobs = dependencies.len();
+    let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); jobs];
+    for (index, before) in dependencies.iter().enumerate() {
+        before.iter().for_each(|&before| dependents[before].push(index));
     }
     // The longest path that begins with each job.
-    let mut path = vec![0.0_f64; jobs.len()];
-    for index in (0..jobs.len()).rev() {
+    let mut path = vec![0.0_f64; jobs];
+    for index in (0..jobs).rev() {
         path[index] = seconds[index] + dependents[index].iter().map(|&after| path[after]).fold(0.0, f64::max);
     }
-    let mut missing: Vec<usize> = jobs.iter().map(|job| job.dependencies.len()).collect();
+    let mut missing: Vec<usize> = dependencies.iter().map(|before| before.len()).collect();
     let mut ready: BinaryHeap<Ranked> =
-        (0..jobs.len()).filter(|&job| missing[job] == 0).map(|job| Ranked { rank: path[job], job }).collect();
+        (0..jobs).filter(|&job| missing[job] == 0).map(|job| Ranked { rank: path[job], job }).collect();
     // The end of each running job; negated, so that the first end is the largest.
     let mut running: BinaryHeap<Ranked> = BinaryHeap::new();
     let (mut now, mut busiest) = (0.0, 0);
@@ -201,11 +204,10 @@ mod tests {
 
     #[test]
     fn simulation_by_hand() {
-        let study = study(&["replicates=2", "rounds=1", ARMS, "run.lanes=1"]);
-        let jobs = cluster_jobs(&[&study]);
         // Two chains of three jobs: 3 + 2 + 1 and 1 + 1 + 1 seconds.
+        let dependencies: [&[usize]; 6] = [&[], &[], &[0], &[1], &[2], &[3]];
         let seconds = [3.0, 1.0, 2.0, 1.0, 1.0, 1.0];
-        let run = |nodes| simulate(&jobs, &seconds, nodes);
+        let run = |nodes| simulate(&dependencies, &seconds, nodes);
         assert_eq!((run(1).seconds, run(1).busiest), (9.0, 1));
         assert_eq!(run(100), Simulation { seconds: 6.0, critical_path_seconds: 6.0, total_seconds: 9.0, busiest: 2 });
         assert_eq!(simulate(&[], &[], 3).seconds, 0.0);

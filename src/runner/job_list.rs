@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::cluster_jobs::{ClusterJob, JobCost, simulate};
+use super::cluster_jobs::{ClusterJob, JobCost, Simulation, simulate};
 use super::store::Store;
 use super::time_estimate::TimeBasis;
 use crate::base::key::ContentHash;
@@ -48,14 +48,13 @@ pub struct ClusterEstimate {
 pub struct JobRow {
     /// Its index in this list, from 0.
     pub index: usize,
-    /// What `lth run --job` takes for it: the numbers of lockstep groups, such as `4` or `8-15`. They do not depend on
-    /// `--per-job`.
+    /// The numbers of its jobs, as `lth run --job` takes them, such as `4` or `8-15`. They do not depend on `--per-job`.
     pub job: String,
     /// The first 8 digits of the key of its first training run.
     pub id: String,
     /// The command that runs it.
     pub command: String,
-    /// Indices of the jobs that must have ended before.
+    /// Indices in this list of the jobs that must have ended before.
     pub dependencies: Vec<usize>,
     /// The length of the longest dependency path to it. Jobs of one level can run at the same time.
     pub level: usize,
@@ -122,10 +121,11 @@ impl JobList {
                 files,
             }
         };
-        let whole = simulate(jobs, &seconds, jobs.len().max(1));
+        let rows: Vec<JobRow> = packs.iter().enumerate().map(row).collect();
+        let whole = simulate_rows(&rows, rows.len().max(1));
         Self {
             experiment: experiment.to_owned(),
-            jobs: packs.iter().enumerate().map(row).collect(),
+            jobs: rows,
             report_command: format!("{command} --no-training"),
             basis,
             total_seconds: whole.total_seconds,
@@ -134,10 +134,16 @@ impl JobList {
         }
     }
 
-    /// Returns a short hash of the jobs that are not done.
+    /// Simulates the jobs on so many nodes.
+    pub fn on_cluster(&self, nodes: usize) -> ClusterEstimate {
+        let Simulation { seconds, busiest, .. } = simulate_rows(&self.jobs, nodes);
+        ClusterEstimate { nodes, seconds, busiest }
+    }
+
+    /// Returns a short hash of the jobs that are not done, and of the folder of their store.
     pub fn id(&self) -> String {
-        let jobs: Vec<String> =
-            self.jobs.iter().filter(|job| !job.is_done).map(|job| format!("{} {}", job.job, job.id)).collect();
+        let missing = self.jobs.iter().filter(|job| !job.is_done);
+        let jobs: Vec<String> = missing.map(|job| format!("{} {:?}", job.job, job.files)).collect();
         ContentHash::of_json_text(&jobs.join(" ")).short()
     }
 
@@ -149,6 +155,12 @@ impl JobList {
         }
         levels
     }
+}
+
+fn simulate_rows(rows: &[JobRow], nodes: usize) -> Simulation {
+    let dependencies: Vec<&[usize]> = rows.iter().map(|row| row.dependencies.as_slice()).collect();
+    let seconds: Vec<f64> = rows.iter().map(|row| row.seconds).collect();
+    simulate(&dependencies, &seconds, nodes)
 }
 
 /// Returns the ranges of jobs that are one row of the list each.

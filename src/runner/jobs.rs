@@ -117,25 +117,25 @@ pub enum Selection {
     /// The lockstep groups with these indices ([`lockstep_groups`](crate::lottery::lockstep_groups)), and those that
     /// they depend on, as far as the store lacks them.
     Groups(BTreeSet<usize>),
+    /// Nothing: only the files of the run are written.
+    Nothing,
 }
 
 impl Selection {
-    /// Returns whether nothing is trained.
-    pub fn is_nothing(&self) -> bool {
-        matches!(self, Self::Groups(groups) if groups.is_empty())
-    }
-
-    /// Returns whether a part of the plan is trained, and a part is left to other processes.
+    /// Returns whether other processes train the rest of the plan, and one of them writes the report.
     pub fn is_part(&self) -> bool {
-        matches!(self, Self::Groups(groups) if !groups.is_empty())
+        matches!(self, Self::Groups(_))
     }
 }
 
 impl<'a> JobPlan<'a> {
     /// Returns the plan without the jobs that are not selected.
     pub(super) fn select(mut self, selection: &Selection) -> Self {
-        let Selection::Groups(selected) = selection else { return self };
-        let mut groups = selected.clone();
+        let mut groups = match selection {
+            Selection::Whole => return self,
+            Selection::Groups(selected) => selected.clone(),
+            Selection::Nothing => BTreeSet::new(),
+        };
         let mut to_visit: Vec<usize> = groups.iter().copied().collect();
         while let Some(group) = to_visit.pop() {
             let has_job = |node: &usize| self.jobs[*node].is_some();

@@ -22,7 +22,7 @@ const EVALUATION_COPIES: u64 = 3;
 
 /// Returns the estimated peak of the memory of a group with `lanes` lanes, in bytes: of the GPU on a GPU, else of a process
 /// that trains only this group. A rough number, meant for the request to a cluster's scheduler: on a CPU 1.1 to 1.7 times
-/// the measured peak of LeNet, Conv-2, Conv-6, ResNet-20 and VGG-19, on an H100 0.4 to 2 times that of Conv-2,
+/// the measured peak of Lenet, Conv-2, Conv-6, ResNet-20 and VGG-19, on an H100 0.4 to 2 times that of Conv-2,
 /// ResNet-20 and VGG-19.
 pub(super) fn memory_bytes(study: &Study, lanes: usize) -> u64 {
     let network = &study.resolved.network;

@@ -51,7 +51,7 @@ mod worker;
 
 pub use archive::archive_plan;
 pub use calibration::Calibration;
-pub use cluster_jobs::{ClusterJob, JobCost, Simulation, cluster_jobs, group_costs, simulate};
+pub use cluster_jobs::{ClusterJob, JobCost, cluster_jobs, group_costs};
 pub use context::{RunContext, TrainerFactory};
 pub use estimate::{Estimate, RoundEstimate};
 pub use events::{Event, EventSink, Repeats, TrainingId, TrainingResult};

@@ -355,7 +355,8 @@ impl<'a> Runner<'a> {
     fn write_files(&self, shared: &SharedState<'_>, throttle: &Mutex<WriteThrottle>, when: WriteTime) {
         let mut throttle = throttle.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = |(since, took): (Stopwatch, f64)| since.seconds() >= took * WRITE_PAUSE_FACTOR;
-        if when == WriteTime::IfDue && !throttle.last.is_none_or(is_due) {
+        // A process that trains a part of the plan reads the rest from the store, so it writes only at its end.
+        if when == WriteTime::IfDue && (self.selection.is_part() || !throttle.last.is_none_or(is_due)) {
             return;
         }
         let watch = Stopwatch::start();

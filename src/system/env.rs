@@ -62,6 +62,11 @@ pub fn task_numbers() -> Vec<(&'static str, String, usize)> {
     TASK_NUMBERS.iter().filter_map(set).collect()
 }
 
+/// The error for a variable with a value that is not possible.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadVariable(String);
+
 /// Returns whether `LTH_LOCKS` asks for claims in place of file locks.
 ///
 /// # Errors
@@ -70,7 +75,9 @@ pub(super) fn asks_for_claims() -> Result<bool> {
     match value(LOCKS) {
         None => Ok(false),
         Some(value) if value == "claims" => Ok(true),
-        Some(value) => bail!("LTH_LOCKS is `{}`; the only value is `claims`", value.to_string_lossy()),
+        Some(value) => {
+            bail!(BadVariable(format!("LTH_LOCKS is `{}`; the only value is `claims`", value.to_string_lossy())))
+        }
     }
 }
 

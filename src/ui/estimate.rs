@@ -39,7 +39,8 @@ pub fn estimate(estimate: &Estimate) -> String {
 
 /// Returns the estimated cost of a sweep as text: a table by point, and the totals.
 pub fn sweep_estimate(sweep: &SweepEstimate) -> String {
-    let mut table = Table::new(["point", "training runs", "in the store", "of earlier points", "iterations", "time"]);
+    let mut table =
+        Table::new(["point", "training runs", "in the store", "shared with earlier points", "iterations", "time"]);
     for PointEstimate { point, estimate } in &sweep.points {
         table.rows.push(vec![
             Cell::text(point),
@@ -53,7 +54,7 @@ pub fn sweep_estimate(sweep: &SweepEstimate) -> String {
     let mut text = render(&table);
     let _ = writeln!(
         text,
-        "\n{}: {}, {} of them in the store; {} more are shared by points and cost nothing",
+        "\n{}: {}, {} of them in the store; {} more shared by points and trained once",
         count_of(sweep.points.len() as u64, "point"),
         count_of(sweep.trainings as u64, "training run"),
         with_thousands(sweep.stored as u64),

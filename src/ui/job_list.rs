@@ -9,8 +9,19 @@ use crate::runner::{JobList, TimeBasis};
 
 /// Returns the list of jobs as text.
 pub fn job_list(list: &JobList) -> String {
-    let mut table =
-        Table::new(["job", "id", "level", "after", "replicate", "arm", "round", "runs", "time", "memory", "GPUs"]);
+    let mut table = Table::new([
+        "job",
+        "id",
+        "level",
+        "after",
+        "replicate",
+        "arm",
+        "round",
+        "runs",
+        "time",
+        "memory (rough)",
+        "GPUs",
+    ]);
     for job in &list.jobs {
         let after: Vec<&str> = job.dependencies.iter().map(|&index| list.jobs[index].job.as_str()).collect();
         let time = if job.is_done { "done".to_owned() } else { duration(job.seconds) };
@@ -45,13 +56,13 @@ pub fn job_list(list: &JobList) -> String {
     };
     let _ = writeln!(
         text,
-        "time of all jobs, one after the other: {}; of the longest chain of jobs that need one another: {}\nbasis: {basis}",
+        "total time: {}\ncritical path: {} (no cluster is faster)\nbasis: {basis}",
         duration(list.total_seconds),
         duration(list.critical_path_seconds)
     );
     if let Some(cluster) = list.cluster {
         let limit = if cluster.seconds <= 1.05 * list.critical_path_seconds {
-            "the longest chain limits it: more nodes gain nothing"
+            "the critical path limits it: more nodes gain nothing"
         } else {
             "the number of nodes limits it"
         };

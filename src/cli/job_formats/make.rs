@@ -4,10 +4,23 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::{Contents, ONE_WORKER, header};
+use crate::config::UsageError;
+
+/// Characters that cannot be in the name of a target.
+const FORBIDDEN: &[char] = &[';', '|', '%', '\\', '*', '?', '[', '~', '=', '"', '\'', '\n', '\t'];
 
 /// Returns the makefile. Tried with GNU make 4.3.
-pub(super) fn text(contents: &Contents<'_>) -> String {
+///
+/// # Errors
+/// Fails if the folder of runs has a character that cannot be in the name of a target.
+pub(super) fn text(contents: &Contents<'_>) -> Result<String, UsageError> {
     let list = contents.list;
+    let mut paths = list.jobs.iter().flat_map(|job| &job.files).map(|file| file.display().to_string());
+    if let Some(path) = paths.find(|path| path.contains(FORBIDDEN)) {
+        let message =
+            format!("error: make cannot have `{path}` as a target\n\nhint: name another folder with `--runs`");
+        return Err(UsageError::from_text(&message));
+    }
     let command = contents.command_line().replace('$', "$$").replace('#', "\\#");
     let mut text = header(contents, "make");
     let _ = write!(
@@ -23,7 +36,8 @@ pub(super) fn text(contents: &Contents<'_>) -> String {
     let all: Vec<String> = list.jobs.iter().map(|job| format!("$(job_{})", job.index)).collect();
     let _ = write!(
         text,
-        "jobs := {}\n\n# The tables and the report\n.PHONY: report\nreport: $(jobs)\n\t$(command) --no-training\n\n# An \
+        "jobs := {}\n\n# The tables and the report; `make -f jobs.mk report_now` writes them although jobs are missing\n.PHONY: \
+         report report_now\nreport: $(jobs)\n\t$(command) --no-training\nreport_now:\n\t$(command) --no-training\n\n# An \
          interrupted make must not delete results.\n.PRECIOUS: $(jobs)\n",
         all.join(" ")
     );
@@ -34,20 +48,20 @@ pub(super) fn text(contents: &Contents<'_>) -> String {
             let _ = writeln!(text, "\n# Level {}", job.level);
         }
         // Only whether a file exists counts, not its age: `|`. One command makes all files of a job: `&:`.
-        let needed: String = job.dependencies.iter().map(|job| format!(" $(job_{job})")).collect();
-        let needed = if needed.is_empty() { needed } else { format!(" |{needed}") };
+        let needed: Vec<&str> = job.dependencies.iter().map(|&job| all[job].as_str()).collect();
+        let needed = if needed.is_empty() { String::new() } else { format!(" | {}", needed.join(" ")) };
         let separator = if job.files.len() > 1 { " &:" } else { ":" };
         let worker = ONE_WORKER.join(" ");
         let _ = writeln!(text, "$(job_{}){separator}{needed}\n\t$(command) {worker} --job {}", job.index, job.job);
     }
-    text
+    Ok(text)
 }
 
 /// Returns a file as the name of a target.
 fn target(file: &Path) -> String {
     file.display().to_string().chars().fold(String::new(), |text, c| match c {
         '$' => text + "$$",
-        ' ' | '#' | ':' | '%' | '\\' => text + "\\" + &c.to_string(),
+        ' ' | '#' | ':' => text + "\\" + &c.to_string(),
         _ => text + &c.to_string(),
     })
 }

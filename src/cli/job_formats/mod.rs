@@ -8,6 +8,7 @@ mod slurm;
 use clap::ValueEnum;
 
 use crate::base::format::count_of;
+use crate::config::UsageError;
 use crate::runner::JobList;
 use crate::system::env;
 
@@ -44,13 +45,16 @@ impl Contents<'_> {
 
 impl JobFormat {
     /// Returns the file.
-    pub(super) fn text(self, contents: &Contents<'_>) -> String {
-        match self {
+    ///
+    /// # Errors
+    /// Fails if the folder of runs has a name that the engine cannot handle.
+    pub(super) fn text(self, contents: &Contents<'_>) -> Result<String, UsageError> {
+        Ok(match self {
             Self::Slurm => slurm::text(contents),
             Self::Hyperqueue => hyperqueue::text(contents),
-            Self::Make => make::text(contents),
+            Self::Make => make::text(contents)?,
             Self::Parallel => parallel::text(contents),
-        }
+        })
     }
 }
 

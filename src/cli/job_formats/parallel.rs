@@ -13,10 +13,12 @@ pub(super) fn text(contents: &Contents<'_>) -> String {
         "# Start it in the folder in which `lth plan` was started. Options go to parallel:\n#   bash jobs.sh -j 2    # two jobs \
          at a time, on one core each\n# Ctrl-C stops it, and the same command resumes: jobs that ended well are not started \
          again.\ncommand=({})\nlogs=logs/{}-{}    # the lists of the jobs that ended; delete them to start all jobs \
-         again\noptions=(\"$@\")\n\n# Runs the jobs of a level, which do not need one another: $1 is the level, the others are \
+         again\noptions=(\"$@\")\nfailed=0\n\n# Runs the jobs of a level, which do not need one another: $1 is the level, the others are \
          what `lth run --job` takes.\n# A job that is stopped has a minute to save its progress.\nlevel() {{\n  parallel --quote \
          --joblog \"$logs-level-$1.log\" --resume-failed --termseq TERM,60000,KILL,25 \"${{options[@]}}\" \\\n    \
-         \"${{command[@]}}\" {} --job {{}} ::: \"${{@:2}}\" || exit\n}}\n\nmkdir -p logs\n",
+         \"${{command[@]}}\" {} --job {{}} ::: \"${{@:2}}\"\n  case $? in\n    0) ;;\n    255) exit 75 ;;    \
+         # parallel was stopped\n    *) failed=1 ;;     # jobs failed; those that do not need them go on\n  esac\n}}\n\nmkdir \
+         -p logs\n",
         contents.command_line(),
         list.experiment,
         list.id(),
@@ -26,5 +28,5 @@ pub(super) fn text(contents: &Contents<'_>) -> String {
         let jobs: Vec<&str> = jobs.iter().map(|job| job.job.as_str()).collect();
         let _ = writeln!(text, "level {level} {}", jobs.join(" "));
     }
-    text + "\"${command[@]}\" --no-training    # the tables and the report\n"
+    text + "\"${command[@]}\" --no-training || failed=1    # the tables and the report\nexit $failed\n"
 }

@@ -1,4 +1,5 @@
-//! A script that submits the jobs to Slurm.
+//! A script that submits the jobs to Slurm. The number of workers is left to `run.workers = "auto"`, which goes by the
+//! option `--cpus-per-task`.
 
 use std::fmt::Write as _;
 
@@ -46,7 +47,8 @@ case ${1:-} in
 "#;
 
 /// The end of the script.
-const END: &str = r#"    id=$(sbatch --parsable "${options[@]}" "${after[@]}" --output=logs/%j_report.log "$0" report) || exit
+const END: &str = r#"    id=$(sbatch --parsable "${options[@]}" "${after[@]}" "${report_options[@]}" \
+      --output=logs/%j_report.log "$0" report) || exit
     echo "job ${id%;*}: the report"
     exit
     ;;
@@ -85,11 +87,13 @@ pub(super) fn text(contents: &Contents<'_>) -> String {
          queues itself again. If jobs failed, submit\n# the file again: nothing that is stored is trained again. Time and \
          memory are estimates.\n#SBATCH --job-name={}\n#SBATCH --time={minutes}\n#SBATCH --mem={}M\n#SBATCH \
          --cpus-per-task=1\n{gpu}#SBATCH --signal=B:USR2@120\n#SBATCH --requeue\n#SBATCH --open-mode=append\n\ncommand=({})\n\
-         at_a_time=100    # tasks of an array that run at the same time\n\n# The jobs, as `lth run --job` takes them; a line \
+         at_a_time=100    # tasks of an array that run at the same time\nreport_options=({})    # options of sbatch for \
+         the report alone\n\n# The jobs, as `lth run --job` takes them; a line \
          for each level\njobs=(\n",
         list.experiment,
         megabytes.max(LEAST_MEGABYTES),
         contents.command_line(),
+        if uses_gpu { "--gres=none" } else { "" },
     );
     let levels = list.levels_to_run();
     for jobs in levels.values() {

@@ -39,7 +39,7 @@ fn sweep_trains_shared_runs_once_and_gives_the_results_of_single_runs() {
     assert_eq!(plan["iterations_to_go"], 13 * 40);
     let output = tiny("run", runs, &RATES);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stderr(&output).contains("sweep: 3 points, 13 training runs; 2 are shared"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("sweep: 3 points, 13 training runs; 2 more shared"), "{}", stderr(&output));
     assert_eq!(fs::read_dir(runs.join("store")).unwrap().count(), 13);
     assert!(stdout(&output).contains("\nbest point by validation accuracy: prune.rate.linear="), "{}", stdout(&output));
     for (rate, dir) in ["0.2", "0.4", "0.6"].iter().zip(run_dirs_by_rate(runs)) {
@@ -116,6 +116,17 @@ fn sweep_goes_on_after_a_failure_and_lists_it() {
 }
 
 #[test]
+fn fresh_sweep_trains_shared_runs_once() {
+    let runs = tempfile::tempdir().unwrap();
+    assert!(tiny("run", runs.path(), &RATES).status.success());
+    let events = runs.path().join("events.jsonl");
+    let fresh = ["--fresh", "--events", events.to_str().unwrap()];
+    let output = tiny("run", runs.path(), &[&RATES[..], &fresh].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(fs::read_to_string(&events).unwrap().lines().count(), 13);
+}
+
+#[test]
 fn jobs_of_a_sweep_train_it_in_parts() {
     let (folder, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let runs = folder.path();
@@ -146,6 +157,8 @@ fn mistakes_in_a_sweep_name_the_point_and_nothing_is_trained() {
     assert!(wrong.contains("got the text \"abc\""), "{wrong}");
     assert!(wrong.contains("note: at point 2 of 2 of the sweep: train.lr=abc"), "{wrong}");
     assert!(error(&["--sweep", "train.lr="]).contains("a value is empty"));
+    let same = error(&["--sweep", "train.lr=1e-3,0.001"]);
+    assert!(same.contains("the same experiment: `train.lr=1e-3` and `train.lr=0.001`"), "{same}");
     let text = format!("{}\n[sweep]\ntrain.lr = []\n", fs::read_to_string(SMOKE).unwrap());
     let output = run_command(&config(folder.path(), &text), &runs, &[]).output().unwrap();
     assert!(stderr(&output).contains("the axis has no value"), "{}", stderr(&output));

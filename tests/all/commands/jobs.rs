@@ -43,13 +43,13 @@ fn jobs_in_any_order_give_the_bytes_of_one_run() {
     // The last job first: it trains what it needs.
     let output = run_with(runs, &["--job", "8"], 0);
     assert_eq!(stdout(&output), "4 of 9 training runs are done; 5 belong to other jobs\n");
-    assert!(!run_dir(runs).join("rounds.csv").exists(), "the results of the others are not known");
+    assert_eq!(rows(&run_dir(runs), "rounds.csv").len(), 4, "what is stored");
     assert_eq!(jobs(runs, &[]).iter().filter(|job| job["is_done"] == true).count(), 4);
     for job in listed.iter().rev() {
         run_with(runs, &["--job", job["job"].as_str().unwrap()], 0);
     }
     let output = run_with(runs, &["--job", "0-8"], 0);
-    assert!(stdout(&output).starts_with("9 of 9 training runs are done; all are"), "{}", stdout(&output));
+    assert!(stdout(&output).starts_with("9 of 9 training runs are done; `--no-training`"), "{}", stdout(&output));
     run_with(runs, &["--no-training"], 0);
     assert_eq!(results(runs), results(whole.path()));
 }
@@ -83,9 +83,9 @@ fn two_processes_with_one_job_train_it_once() {
     };
     let mut processes = events.each_ref().map(start);
     assert!(processes.iter_mut().all(|process| process.wait().unwrap().success()));
-    // Job 2 and what it needs.
-    let done = jobs(runs, &[]).iter().filter(|job| job["is_done"] == true).count();
-    assert_eq!(events.iter().map(|path| trained(path)).sum::<usize>(), done);
+    // Job 2 and what it needs: the dense network and the ticket of round 1.
+    assert_eq!(jobs(runs, &[]).iter().filter(|job| job["is_done"] == true).count(), 3);
+    assert_eq!(events.iter().map(|path| trained(path)).sum::<usize>(), 3);
 }
 
 #[test]
@@ -110,7 +110,13 @@ fn jobs_of_the_list_come_after_those_they_depend_on() {
             let before = &listed[usize::try_from(before.as_u64().unwrap()).unwrap()];
             assert!(before["level"].as_u64() < job["level"].as_u64());
         }
-        assert!(job["command"].as_str().unwrap().ends_with(&format!("--set replicates=1 --job {index}")), "{job}");
+        assert!(
+            job["command"]
+                .as_str()
+                .unwrap()
+                .ends_with(&format!("--set run.lanes=1 --runs {} --job {index}", runs.path().display())),
+            "{job}"
+        );
     }
     // All jobs of a level fit into a minute together.
     let packed = jobs(runs.path(), &["--per-job", "60"]);
@@ -125,8 +131,8 @@ fn jobs_that_do_not_exist_are_refused() {
     let runs = tempfile::tempdir().unwrap();
     let error = |more: &[&str]| stderr(&run_with(runs.path(), more, 2));
     assert!(error(&["--job", "9"]).contains("there is no job 9: the plan has the 9 jobs 0 to 8"));
-    assert!(error(&["--job", "x"]).contains("`--job x` names no job"));
-    assert!(error(&["--shard", "4/3"]).contains("`--shard 4/3` is no shard"));
+    assert!(error(&["--job", "x"]).contains("`--job x` is not a list of job numbers"));
+    assert!(error(&["--shard", "4/3"]).contains("`--shard 4/3` is not a shard"));
     assert!(error(&["--job", "auto"]).contains("needs the number of a task in a variable"));
     assert!(error(&["--job", "1", "--fresh"]).contains("cannot be used with"));
     let from_stdin = lth().args(["plan", "-", "--jobs"]).output().unwrap();
@@ -223,12 +229,58 @@ fn gnu_parallel_runs_the_jobs() {
     assert_results(folder.path());
 }
 
+/// One point of this sweep diverges, the other does not need it.
+const DIVERGES: [&str; 8] =
+    ["--set", "replicates=1", "--set", "rounds=1", "--set", "train.optimizer=sgd", "--sweep", "train.lr=1e30,2e-3"];
+
+#[test]
+fn gnu_parallel_goes_on_after_a_failure_and_for_another_folder() {
+    if !is_installed("parallel") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for runs in ["a", "b"] {
+        let args = [&["plan", SMOKE, "--format", "parallel", "--runs", runs][..], &DIVERGES].concat();
+        let script = lth().args(args).current_dir(folder.path()).output().unwrap().stdout;
+        lth::system::files::write(&folder.path().join("jobs"), &script).unwrap();
+        for _ in 0..2 {
+            let output = Command::new("bash").arg("jobs").current_dir(folder.path()).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+            assert!(
+                stdout(&output).contains("best point by validation accuracy: train.lr=2e-3"),
+                "{}",
+                stdout(&output)
+            );
+        }
+        assert_eq!(fs::read_dir(folder.path().join(runs).join("store")).unwrap().count(), 1 + 5);
+    }
+}
+
+#[test]
+fn shard_without_a_job_ends_well() {
+    let runs = tempfile::tempdir().unwrap();
+    let output = run_with(runs.path(), &["--shard", "12/12"], 0);
+    assert!(stderr(&output).ends_with("note: this shard has no job\n"), "{}", stderr(&output));
+    assert!(!runs.path().join("store").exists());
+}
+
+#[test]
+fn make_refuses_names_that_cannot_be_targets() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = lth();
+    let output = command.args(["plan", SMOKE, "--format", "make", "--runs", "a;b"]).current_dir(folder.path()).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("name another folder with `--runs`"), "{}", stderr(&output));
+}
+
 /// A stand-in for `sbatch` that runs every task at once, one after the other, again as long as `scontrol requeue` asks
 /// for it; and one for `scontrol`.
 const SBATCH: &str = r#"#!/usr/bin/env bash
 array=''
 while [[ $1 == -* ]]; do
   [[ $1 == --array=* ]] && array=${1#--array=0-}
+  [[ $1 == --dependency=* ]] && echo "$1" >> dependencies.log
   shift
 done
 echo "$@" >> sbatch.log
@@ -268,6 +320,7 @@ fn slurm_script_runs_the_jobs_and_queues_stopped_ones_again() {
     let log = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap_or_default();
     assert!(output.status.success(), "{}{}", stderr(&output), log("tasks.log"));
     assert_eq!(log("sbatch.log").lines().count(), 5, "four levels and the report: {}", log("sbatch.log"));
+    assert_eq!(log("dependencies.log"), "--dependency=afterany:7\n".repeat(4), "each level, and the report");
     assert_eq!(log("scontrol.log"), "requeue 7_0\n", "{}", log("tasks.log"));
     assert!(log("report.log").contains("report in "), "{}", log("report.log"));
     assert_results(folder.path());
