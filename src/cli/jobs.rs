@@ -168,22 +168,27 @@ pub(super) fn job_list(
     Ok(list)
 }
 
+/// Checks that the experiment is not read from standard input, which the jobs cannot read again.
+pub(super) fn check_not_stdin(experiment: &ExperimentArgs) -> Result<(), UsageError> {
+    if experiment.is_stdin() {
+        let message = "jobs cannot read the experiment from standard input";
+        return Err(usage(message, "write it to a file, and name that"));
+    }
+    Ok(())
+}
+
 /// Returns the words of the command line of `lth run` with the options of `lth plan` that say what is run, and those that
 /// make it the same on every machine: the folders that the environment names, and the device and the lanes of `study`,
 /// which decide the numbers of the jobs.
 ///
 /// # Errors
-/// Fails if the experiment is read from standard input, which the jobs cannot read again.
+/// Fails if a folder is rejected.
 pub(super) fn run_command(
     experiment: &ExperimentArgs,
     sweep: &SweepArgs,
     runs: &RunsArgs,
     study: &Study,
 ) -> Result<Vec<String>> {
-    if experiment.is_stdin() {
-        let message = "jobs cannot read the experiment from standard input";
-        return Err(usage(message, "write it to a file, and name that").into());
-    }
     let mut words = vec![env::program_name(), "run".to_owned(), experiment.config.display().to_string()];
     let mut option = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
     for change in &experiment.overrides.0 {

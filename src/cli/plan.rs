@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::job_formats::{Contents, JobFormat};
-use super::jobs::{ListOptions, job_list, run_command};
+use super::jobs::{ListOptions, check_not_stdin, job_list, run_command};
 use super::load::{ConfigSource, ExperimentArgs, LoadedExperiment, RunsArgs, workers};
 use super::sweep::{SweepArgs, SweepPoint, load_points};
 use super::trainers::EngineTrainerFactory;
@@ -62,11 +62,15 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// Fails if the experiment cannot be loaded, the store cannot be read, the speed cannot be measured, or standard output
 /// cannot be written.
 pub(super) fn run(args: &PlanArgs) -> Result<Exit> {
+    let lists_jobs = args.jobs || args.format.is_some();
+    if lists_jobs {
+        check_not_stdin(&args.experiment)?;
+    }
     let store = Store { runs: args.runs.folder()? };
     let source = ConfigSource::of(&args.experiment)?;
     let points = load_points(&args.experiment, &source, &args.sweep)?;
     let problem = match points {
-        points if args.jobs || args.format.is_some() => print_jobs(args, &store, points, &source)?,
+        points if lists_jobs => print_jobs(args, &store, points, &source)?,
         Some(points) => print_sweep(args, &store, &points)?,
         None => print_experiment(args, &store, LoadedExperiment::load_from(&args.experiment, &source)?)?,
     };
