@@ -22,6 +22,9 @@ scalars = {run: {tag: [[event.step, event.wall_time, event.value] for event in r
 json.dump(scalars, sys.stdout)
 "#;
 
+/// The scalars of a run as TensorBoard reads them, each as (step, wall time, value), by tag.
+type Scalars = BTreeMap<String, Vec<(u64, f64, f64)>>;
+
 /// Points as TensorBoard shows them, by (run, tag, step).
 type Points = BTreeMap<(String, String, u64), f64>;
 
@@ -36,8 +39,7 @@ fn points_of_tensorboard(folder: &Path) -> Option<Points> {
     }
     let output = run_python(READ).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let runs: BTreeMap<String, BTreeMap<String, Vec<(u64, f64, f64)>>> =
-        serde_json::from_slice(&output.stdout).unwrap();
+    let runs: BTreeMap<String, Scalars> = serde_json::from_slice(&output.stdout).unwrap();
     let mut points = Points::new();
     for (run, tags) in runs {
         for (tag, events) in tags {
