@@ -100,11 +100,11 @@ impl<'a> GroupProgress<'a> {
     /// # Errors
     /// Fails if the trainer fails, or a file cannot be written or removed, or another process has taken over a claim.
     pub(super) fn save(&mut self, training: &TrainingLoop<'_>) -> Result<()> {
+        self.locks.iter().try_for_each(Lock::check)?;
         let Iteration(iteration) = training.iteration();
         if self.last.map_or(iteration == self.trainings[0].start_iteration(), |last| last == iteration) {
             return Ok(());
         }
-        self.locks.iter().try_for_each(Lock::check)?;
         for prepared in &self.trainings {
             let progress = training.progress(prepared.lane())?;
             let label = ProgressLabel {

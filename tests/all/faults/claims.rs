@@ -217,16 +217,21 @@ fn rm_waits_for_a_heartbeat_of_another_host() {
     let name = run_dir(&bench.runs()).file_name().unwrap().to_str().unwrap().to_owned();
     let claim = bench.runs().join(format!(".locks/gate/{name}.run.shared-abcdefghijkl"));
     let write = |beats: u32| files::write(&claim, format!("process 7 on elsewhere\n\n{beats}\n").as_bytes()).unwrap();
+    write(0);
     let rm = || {
         let mut rm = lth();
         rm.args(["rm", "tiny", "--yes", "--runs"]).arg(bench.runs());
         let mut rm = bench.command(rm, shim, 3.0);
         rm.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     };
-    write(0);
-    let refused = rm();
-    std::thread::sleep(Duration::from_millis(800));
-    write(1);
+    let mut refused = rm();
+    for beats in 0.. {
+        write(beats);
+        std::thread::sleep(Duration::from_millis(100));
+        if refused.try_wait().unwrap().is_some() {
+            break;
+        }
+    }
     let refused = refused.wait_with_output().unwrap();
     assert!(stderr(&refused).contains("is running; nothing was deleted"), "{}", stderr(&refused));
     let output = success(rm());
