@@ -2,9 +2,9 @@
 //!
 //! A claim is a file of its own in the folder `.locks/gate`, with a name that no other claim ever has:
 //! `<lock>.<kind>-<random>`. It has the host, the process and a counter, which a thread of its process raises every
-//! [`STALE_AFTER`] / [`BEATS`]: the heartbeat. Nothing is needed of the file system but that a file, once made, is in
-//! every listing that begins later. This holds on NFS without locks: making a file is a request to the server, which
-//! also makes the client read the folder again.
+//! [`STALE_AFTER`] / [`BEATS`]: the heartbeat. Nothing is needed of the file system but that a file that was renamed to
+//! its name is in every listing that begins later. This holds on NFS without locks: a rename is a request to the server,
+//! which also makes the client read the folder again.
 //!
 //! **One holder.** A process makes its claim first and lists the folder then. It holds the lock only if the list has no
 //! other claim that excludes its own; else it removes its claim. Of two processes, the one that makes its claim later
@@ -42,6 +42,8 @@ use super::lock::{self, LocksUnsupported, is_at, is_full, write_error};
 static STALE_AFTER: LazyLock<Duration> = LazyLock::new(|| env::test_stale_time().unwrap_or(Duration::from_mins(1)));
 /// The number of heartbeats in [`STALE_AFTER`].
 const BEATS: u32 = 6;
+/// The text between lock and random letters in the name of a claim that is being written, which excludes no other.
+const NEW: &str = ".new-";
 /// The longest time that the first of several claims, made at the same moment, waits for the removal of the others.
 const TIE: Duration = Duration::from_millis(200);
 
@@ -125,24 +127,27 @@ impl Claim {
         }
     }
 
-    /// Makes the file of a claim, and begins its heartbeat.
+    /// Makes the file of a claim, and begins its heartbeat. The file appears whole, so that the claim of a process that
+    /// is killed at this moment names its process.
     fn announce(place: &ClaimPlace, kind: Kind) -> Result<Self> {
         let mut builder = tempfile::Builder::new();
-        let prefix = format!("{}.{}-", place.lock, kind.name());
+        let prefix = format!("{}{NEW}", place.lock);
         builder.prefix(&prefix).rand_bytes(12);
         // Others must be able to read the heartbeat.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let made = builder.tempfile_in(&place.folder).and_then(|file| Ok(file.keep()?));
-        let (_, path) = made.map_err(|source| write_error(&place.folder, source))?;
-        let held = Held { path, kind, beats: AtomicU64::new(0), is_lost: AtomicBool::new(false) };
-        // Dropped, and so removed, if the next lines fail.
-        let claim = Self(Arc::new(held));
-        match claim.0.write() {
+        let mut file = builder.tempfile_in(&place.folder).map_err(|source| write_error(&place.folder, source))?;
+        let name = file.path().file_name().unwrap_or_default().to_string_lossy();
+        let path = place.folder.join(name.replacen(NEW, &format!(".{}-", kind.name()), 1));
+        match file.write_all(text(0).as_bytes()).and_then(|()| file.as_file().sync_data()) {
             // `lth clean` needs claims to make room. The text is written with a later heartbeat.
             Err(source) if is_full(&source) => {}
-            written => written.map_err(|source| write_error(&claim.0.path, source))?,
+            written => written.map_err(|source| write_error(&path, source))?,
         }
+        file.persist(&path).map_err(|error| write_error(&path, error.error))?;
+        // Dropped, and so removed, if the next lines fail.
+        let held = Held { path, kind, beats: AtomicU64::new(0), is_lost: AtomicBool::new(false) };
+        let claim = Self(Arc::new(held));
         let mut heart = heart();
         if !heart.beats {
             let thread = std::thread::Builder::new().name("claims".to_owned());
@@ -190,10 +195,7 @@ impl Held {
     fn write(&self) -> io::Result<()> {
         let again = self.kind == Kind::Shared;
         let mut file = OpenOptions::new().write(true).create(again).truncate(false).open(&self.path)?;
-        let process = std::process::id();
-        let mark = machine::process_mark(process).unwrap_or_default();
-        let beats = self.beats.load(Ordering::Relaxed);
-        file.write_all(format!("{}\n{mark}\n{beats:020}\n", lock::this_process()).as_bytes())?;
+        file.write_all(text(self.beats.load(Ordering::Relaxed)).as_bytes())?;
         file.sync_data()
     }
 
@@ -204,6 +206,12 @@ impl Held {
             self.is_lost.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// Returns the text of a claim of this process after a number of heartbeats. Its length does not change.
+fn text(beats: u64) -> String {
+    let mark = machine::process_mark(std::process::id()).unwrap_or_default();
+    format!("{}\n{mark}\n{beats:020}\n", lock::this_process())
 }
 
 /// Does a heartbeat of all claims of this process, again and again.
@@ -334,14 +342,14 @@ pub(super) fn claimed_locks(folder: &Path) -> BTreeSet<String> {
     names.iter().filter_map(|name| Some(parse(name)?.0.to_owned())).collect()
 }
 
-/// Removes the stale claims in a folder, and returns the holder of a claim of which it is not known yet whether it is
+/// Removes the stale claims in a folder, finished ones and others, and returns the holder of a claim of which it is not known yet whether it is
 /// stale; `None` if there is no such claim.
 ///
 /// # Errors
 /// Fails if the folder cannot be listed or a claim cannot be removed.
 pub(super) fn remove_stale(folder: &Path) -> Result<Option<String>> {
     let mut unknown = None;
-    for name in names(folder)?.iter().filter(|name| parse(name).is_some()) {
+    for name in names(folder)?.iter().filter(|name| parse(name).is_some() || name.contains(NEW)) {
         let path = folder.join(name);
         match look_at(&path) {
             Sight::Stale => super::remove(&path)?,
