@@ -66,7 +66,9 @@ mod tests {
     #[test]
     fn cells_are_the_points_of_two_keys() {
         let run = |accuracy: f64| {
-            let rounds = [rows("t", 1, &[(100, accuracy)]), rows("t", 2, &[(100, accuracy / 2.0)])].concat();
+            let mut rounds = [rows("t", 1, &[(100, 0.0)]), rows("t", 2, &[(100, 0.0)])].concat();
+            rounds[0].early_stop_validation_accuracy = Some(accuracy);
+            rounds[1].early_stop_validation_accuracy = Some(accuracy / 2.0);
             Run { dir: RunDir("a".into()), rounds, manifest: None }
         };
         let runs = [0.5, 0.6, 0.7].map(run);
