@@ -135,7 +135,7 @@ fn run_without_locks_names_the_variable_for_claims() {
     let message = stderr(&output);
     assert!(message.contains("has no file locks") && message.contains("hint: set LTH_LOCKS=claims"), "{message}");
     let output = command.env("LTH_LOCKS", "yes").output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("LTH_LOCKS is `yes`; the only value is `claims`"), "{}", stderr(&output));
 }
 
