@@ -39,7 +39,7 @@ const ENOLCK: i32 = 37;
 const ENOSYS: i32 = 38;
 const EOPNOTSUPP: i32 = 95;
 
-/// A lock. It is released when it is dropped, or the process ends, however it ends; a [claim](super::claims) of a killed
+/// A lock. It is released when it is dropped, or the process ends, however it ends; a claim of a killed
 /// process goes stale.
 #[derive(Debug)]
 pub struct Lock(Held);

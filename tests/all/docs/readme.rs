@@ -134,8 +134,10 @@ fn readme_commands_do_what_they_say() {
 fn readme_sweep_trains_dense_networks_once() {
     let folder = checkout();
     let text = readme();
-    let script =
-        text.split("```bash\n").map(|rest| rest.split("```").next().unwrap()).find(|block| block.contains("for rate in"));
+    let script = text
+        .split("```bash\n")
+        .map(|rest| rest.split("```").next().unwrap())
+        .find(|block| block.contains("for rate in"));
     let short = "run my_lenet.toml --quiet --set replicates=1 --set rounds=1 --set train.iterations=40 \
                  --set data.train_images=600 --set data.validation=100 --set data.train_limit=300";
     let script = script.unwrap().replace("run my_lenet.toml", short);
