@@ -136,8 +136,8 @@ pub(super) struct ListOptions {
     pub(super) nodes: Option<usize>,
 }
 
-/// Returns the list of the jobs of experiments. `command`: the words of the command line of `lth run` for them. `measure` measures the
-/// speed of this machine for an experiment.
+/// Returns the list of the jobs of experiments. `command`: the words of the command line of `lth run` for them.
+/// `measure` measures the speed of this machine for an experiment.
 ///
 /// # Errors
 /// Fails if the store cannot be read, or `measure` fails.

@@ -11,7 +11,7 @@ use super::jobs::{ListOptions, check_not_stdin, job_list, run_command};
 use super::load::{ConfigSource, ExperimentArgs, LoadedExperiment, RunsArgs, workers};
 use super::sweep::{SweepArgs, SweepPoint, load_points};
 use super::trainers::EngineTrainerFactory;
-use crate::data;
+use crate::data::{self, RawImages};
 use crate::lottery::Study;
 use crate::runner::{Calibration, Estimate, Store, SweepEstimate};
 use crate::system::exit::Exit;
@@ -80,13 +80,8 @@ pub(super) fn run(args: &PlanArgs) -> Result<Exit> {
 /// Prints the cost of an experiment. Returns whether its data have a problem.
 fn print_experiment(args: &PlanArgs, store: &Store, loaded: LoadedExperiment) -> Result<bool> {
     let LoadedExperiment { study, images, .. } = loaded;
-    let workers = workers(&study);
-    let measured = if args.measure {
-        Calibration::measure(&study, store, &EngineTrainerFactory::new(&study, images), workers)?
-    } else {
-        None
-    };
-    let estimate = Estimate::new(&study, store, workers, measured, &BTreeSet::new())?;
+    let measured = measure(args, store, &study, images)?;
+    let estimate = Estimate::new(&study, store, workers(&study), measured, &BTreeSet::new())?;
     print(args, &estimate, ui::estimate)?;
     Ok(estimate.data_problem.is_some())
 }
@@ -97,7 +92,7 @@ fn print_sweep(args: &PlanArgs, store: &Store, points: &[SweepPoint]) -> Result<
         .iter()
         .map(|SweepPoint { label, loaded }| (label.as_str(), &loaded.study, workers(&loaded.study)))
         .collect();
-    let estimate = SweepEstimate::new(&studies, store, |study| measure(args, store, study))?;
+    let estimate = SweepEstimate::new(&studies, store, |study| measure(args, store, study, None))?;
     print(args, &estimate, ui::sweep_estimate)?;
     Ok(estimate.points.iter().any(|point| point.estimate.data_problem.is_some()))
 }
@@ -110,7 +105,7 @@ fn print_jobs(args: &PlanArgs, store: &Store, points: Option<Vec<SweepPoint>>, s
     };
     let command = run_command(&args.experiment, &args.sweep, &args.runs, &experiments[0].study)?;
     let options = ListOptions { per_job: args.per_job, nodes: args.nodes.map(|nodes| nodes as usize) };
-    let list = job_list(&experiments, store, &command, &options, |study| measure(args, store, study))?;
+    let list = job_list(&experiments, store, &command, &options, |study| measure(args, store, study, None))?;
     match args.format {
         Some(format) => ui::print_result(&format.text(&Contents { list: &list, command: &command })?)?,
         None => print(args, &list, ui::job_list)?,
@@ -118,12 +113,13 @@ fn print_jobs(args: &PlanArgs, store: &Store, points: Option<Vec<SweepPoint>>, s
     Ok(experiments.iter().any(|loaded| data::problem(&loaded.study.experiment.data).is_some()))
 }
 
-/// Measures the speed of this machine for a study, if `--measure` is given.
-fn measure(args: &PlanArgs, store: &Store, study: &Study) -> Result<Option<Calibration>> {
+/// Measures the speed of this machine for a study, if `--measure` is given. `images`: those of custom data, if they have
+/// been read.
+fn measure(args: &PlanArgs, store: &Store, study: &Study, images: Option<RawImages>) -> Result<Option<Calibration>> {
     if !args.measure {
         return Ok(None);
     }
-    Calibration::measure(study, store, &EngineTrainerFactory::new(study, None), workers(study))
+    Calibration::measure(study, store, &EngineTrainerFactory::new(study, images), workers(study))
 }
 
 /// Prints a result as JSON if `--json` is given, else as text.

@@ -14,7 +14,7 @@ use super::provenance::config_file;
 use super::report::write_run_report;
 use super::show::summary_text;
 use super::stop_notice::with_stop_notice;
-use super::sweep::{SharedTrainings, SweepArgs, SweepPoint, load_points, sweep_folder, write_sweep};
+use super::sweep::{SweepArgs, SweepPoint, load_points, sweep_folder, write_sweep};
 use super::trainers::EngineTrainerFactory;
 use super::{FOLDER_OPTION, explain};
 use crate::artifacts::{LastEvaluations, in_progress, resume_command};
@@ -22,7 +22,7 @@ use crate::base::format::{count_of, with_thousands};
 use crate::config::ConfigDocument;
 use crate::lottery::Study;
 use crate::report::{Run, RunAnalysis, RunState};
-use crate::runner::{self, RunOutcome, RunProgress, Selection};
+use crate::runner::{self, RunOutcome, RunProgress, Selection, SharedTrainings};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
 use crate::system::exit::Exit;
@@ -60,9 +60,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit> {
     }
     let loaded = LoadedExperiment::load_from(&args.experiment, &source)?;
     let selections = args.jobs.selections(&[&loaded.study])?;
-    if has_no_job(&selections) {
-        ui::eprint_line("note: this shard has no job");
-        return Ok(Exit::Success);
+    if selections.iter().all(Selection::is_empty_part) {
+        return Ok(no_job());
     }
     if args.fresh {
         archive(args, &loaded, &cancel)?;
@@ -76,9 +75,8 @@ fn run_points(args: &RunArgs, points: Vec<SweepPoint>, cancel: &CancelToken) -> 
     let runs = args.runs.folder()?;
     let studies: Vec<&Study> = points.iter().map(|point| &point.loaded.study).collect();
     let selections = args.jobs.selections(&studies)?;
-    if has_no_job(&selections) {
-        ui::eprint_line("note: this shard has no job");
-        return Ok(Exit::Success);
+    if selections.iter().all(Selection::is_empty_part) {
+        return Ok(no_job());
     }
     let is_part = selections.iter().any(Selection::is_part);
     let count = points.len();
@@ -88,12 +86,18 @@ fn run_points(args: &RunArgs, points: Vec<SweepPoint>, cancel: &CancelToken) -> 
         points.iter().try_for_each(|point| archive(args, &point.loaded, cancel))?;
     }
     if args.output.shows_progress() {
-        ui::eprint_line(&format!("sweep: {}", SharedTrainings::of(&points).text(count)));
+        let SharedTrainings { trainings, shared } = SharedTrainings::of(studies.iter().copied());
+        ui::eprint_line(&format!(
+            "sweep: {}, {}; {} more shared by points and trained once",
+            count_of(count as u64, "point"),
+            count_of(trainings as u64, "training run"),
+            with_thousands(shared as u64)
+        ));
     }
     let mut failed = Vec::new();
     let mut run_dirs = Vec::new();
     for (index, (SweepPoint { label, loaded }, selection)) in points.into_iter().zip(&selections).enumerate() {
-        if has_no_job(std::slice::from_ref(selection)) {
+        if selection.is_empty_part() {
             continue;
         }
         if args.output.shows_progress() {
@@ -174,10 +178,10 @@ fn run_experiment(
     Ok(exit)
 }
 
-/// Returns whether the options of jobs leave nothing to do, as a shard of more processes than jobs.
-fn has_no_job(selections: &[Selection]) -> bool {
-    let is_empty = |selection: &Selection| matches!(selection, Selection::Groups(groups) if groups.is_empty());
-    selections.iter().all(is_empty)
+/// Prints that there is nothing to do, as for a shard of more processes than jobs, and returns the exit code.
+fn no_job() -> Exit {
+    ui::eprint_line("note: this shard has no job");
+    Exit::Success
 }
 
 /// Archives the store entries of an experiment's plan and the folder of its run, for `--fresh`, and prints their new

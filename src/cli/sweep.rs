@@ -1,6 +1,6 @@
 //! The points of a sweep: one experiment for each combination of the values of `[sweep]` and `--sweep`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -9,7 +9,7 @@ use clap::Args;
 use super::json::{BestPoint, SweepResult};
 use super::load::{ConfigSource, ExperimentArgs, LoadedExperiment, read_with};
 use super::report::write as write_report;
-use crate::base::format::{count_of, percent, with_thousands};
+use crate::base::format::percent;
 use crate::base::key::ContentHash;
 use crate::config::{Override, SWEEP, Sweep, UsageError};
 use crate::report::{self, BestRound, Run, RunAnalysis};
@@ -82,34 +82,6 @@ fn check_distinct(points: &[SweepPoint]) -> Result<(), UsageError> {
     Ok(())
 }
 
-/// Numbers of training runs of a sweep.
-pub(super) struct SharedTrainings {
-    /// Those of all points together, each key once for each point.
-    pub(super) of_points: usize,
-    /// The different ones among them, which are trained.
-    pub(super) different: usize,
-}
-
-impl SharedTrainings {
-    /// Counts the training runs of the points.
-    pub(super) fn of(points: &[SweepPoint]) -> Self {
-        let keys = |point: &SweepPoint| -> BTreeSet<ContentHash> {
-            point.loaded.study.plan.trainings.iter().map(|spec| spec.key).collect()
-        };
-        let of_points: Vec<BTreeSet<ContentHash>> = points.iter().map(keys).collect();
-        let different: BTreeSet<&ContentHash> = of_points.iter().flatten().collect();
-        Self { of_points: of_points.iter().map(BTreeSet::len).sum(), different: different.len() }
-    }
-
-    /// Returns the numbers as text, for a sweep with `points` points.
-    pub(super) fn text(&self, points: usize) -> String {
-        let different = count_of(self.different as u64, "training run");
-        let shared = self.of_points - self.different;
-        let points = count_of(points as u64, "point");
-        format!("{points}, {different}; {} more shared by points and trained once", with_thousands(shared as u64))
-    }
-}
-
 /// Returns the folder of the table and the report of a sweep: `<name>-sweep-<id>`, whose id is that of the plans of its
 /// points.
 pub(super) fn sweep_folder(runs: &RunsDir, points: &[SweepPoint]) -> PathBuf {
@@ -138,7 +110,7 @@ pub(super) fn write_sweep(
         }
     }
     let (labels, analyses): (Vec<String>, Vec<RunAnalysis>) = opened.into_iter().unzip();
-    let runs: Vec<Run> = analyses.iter().map(|analysis: &RunAnalysis| analysis.run.clone()).collect();
+    let runs: Vec<Run> = analyses.iter().map(|analysis| analysis.run.clone()).collect();
     let comparison = report::compare(&runs, |_| true);
     let table = folder.join("sweep.csv");
     files::write(&table, &report::results_to_csv(&comparison.results)?)?;

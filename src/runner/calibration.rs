@@ -8,6 +8,7 @@ use anyhow::{Error, Result};
 use super::context::TrainerFactory;
 use super::cost_model::CostModel;
 use super::jobs::JobPlan;
+use super::recorded_timings::recorded_timings;
 use super::store::Store;
 use super::time_estimate::{TimingSample, Timings};
 use crate::base::mask::{LayerMask, Mask};
@@ -161,4 +162,20 @@ fn seconds_per_step(training: &mut TrainingLoop<'_>, budget: f64) -> Result<f64>
     // A step does not wait for the device; reading its state does.
     training.loaded(0)?;
     Ok(watch.seconds() / f64::from(steps))
+}
+
+/// Returns the timings of a study: those measured for it, else those of stored training runs.
+///
+/// # Errors
+/// Fails if the store cannot be listed.
+pub(super) fn timings(
+    study: &Study,
+    store: &Store,
+    costs: CostModel<'_>,
+    measured: Option<Calibration>,
+) -> Result<Timings> {
+    match measured {
+        Some(Calibration(timings)) => Ok(timings),
+        None => Ok(Timings { samples: recorded_timings(study, store, costs)?, measured_in: None }),
+    }
 }

@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use anyhow::Result;
 
-use super::calibration::Calibration;
+use super::calibration::{Calibration, timings};
 use super::cost_model::CostModel;
 use super::memory_estimate::memory_bytes;
-use super::recorded_timings::recorded_timings;
 use super::store::Store;
-use super::time_estimate::{TimeBasis, Timings, estimate_groups};
+use super::time_estimate::{TimeBasis, estimate_groups};
 use crate::base::key::ContentHash;
 use crate::lottery::{LockstepGroup, Study, TrainingSpec, lockstep_groups};
 
@@ -79,10 +78,7 @@ pub struct JobCost {
 pub fn group_costs(study: &Study, store: &Store, measured: Option<Calibration>) -> Result<(Vec<JobCost>, TimeBasis)> {
     let jobs = store.jobs_of(study)?;
     let costs = CostModel::new(study);
-    let timings = match measured {
-        Some(Calibration(timings)) => timings,
-        None => Timings { samples: recorded_timings(study, store, costs)?, measured_in: None },
-    };
+    let timings = timings(study, store, costs, measured)?;
     let (seconds, basis) = estimate_groups(&timings, costs, &jobs);
     let cost = |(group, seconds): (usize, f64)| JobCost {
         seconds,

@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde::Serialize;
 
-use super::calibration::Calibration;
+use super::calibration::{Calibration, timings};
 use super::cost_model::CostModel;
 use super::jobs::JobPlan;
-use super::recorded_timings::recorded_timings;
 use super::retention::Retention;
 use super::store::Store;
-use super::time_estimate::{TimeEstimate, Timings, estimate_time};
+use super::time_estimate::{TimeEstimate, estimate_time};
 use super::training_graph::Node;
 use crate::base::key::ContentHash;
 use crate::base::units::Round;
@@ -105,10 +104,7 @@ impl Estimate {
         let shared = jobs.to_run().filter(|(spec, _)| trained_before.contains(&spec.key)).count();
         let jobs = jobs.without(trained_before);
         let costs = CostModel::new(study);
-        let timings = match measured {
-            Some(Calibration(timings)) => timings,
-            None => Timings { samples: recorded_timings(study, store, costs)?, measured_in: None },
-        };
+        let timings = timings(study, store, costs, measured)?;
         let (iterations_to_go, macs_to_go) = work_to_go(study, &jobs, costs);
         Ok(Self {
             experiment: study.experiment.name.clone(),

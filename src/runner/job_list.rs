@@ -142,16 +142,21 @@ impl JobList {
 
     /// Returns a short hash of the jobs that are not done, and of the folder of their store.
     pub fn id(&self) -> String {
-        let missing = self.jobs.iter().filter(|job| !job.is_done);
-        let jobs: Vec<String> = missing.map(|job| format!("{} {:?}", job.job, job.files)).collect();
+        let jobs: Vec<String> = self.to_run().map(|job| format!("{} {:?}", job.job, job.files)).collect();
         ContentHash::of_json_text(&jobs.join(" ")).short()
     }
 
-    /// Returns the levels that have a job that is not done: the number of each, and its jobs that are not done.
-    pub fn levels_to_run(&self) -> BTreeMap<usize, Vec<&JobRow>> {
-        let mut levels: BTreeMap<usize, Vec<&JobRow>> = BTreeMap::new();
-        for job in self.jobs.iter().filter(|job| !job.is_done) {
-            levels.entry(job.level).or_default().push(job);
+    /// Returns the jobs that are not done.
+    pub fn to_run(&self) -> impl Iterator<Item = &JobRow> {
+        self.jobs.iter().filter(|job| !job.is_done)
+    }
+
+    /// Returns the levels that have a job that is not done: the number of each, and the numbers of these jobs, as
+    /// `lth run --job` takes them.
+    pub fn levels_to_run(&self) -> BTreeMap<usize, Vec<&str>> {
+        let mut levels: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+        for job in self.to_run() {
+            levels.entry(job.level).or_default().push(&job.job);
         }
         levels
     }

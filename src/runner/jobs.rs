@@ -126,6 +126,11 @@ impl Selection {
     pub fn is_part(&self) -> bool {
         matches!(self, Self::Groups(_))
     }
+
+    /// Returns whether other processes train all of the plan.
+    pub fn is_empty_part(&self) -> bool {
+        matches!(self, Self::Groups(groups) if groups.is_empty())
+    }
 }
 
 impl<'a> JobPlan<'a> {

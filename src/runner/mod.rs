@@ -67,7 +67,7 @@ pub use run_files::RunFiles;
 pub use scheduler::RunProgress;
 pub use store::{Store, StoredTraining};
 pub use store_check::StoreReport;
-pub use sweep_estimate::{PointEstimate, SweepEstimate};
+pub use sweep_estimate::{PointEstimate, SharedTrainings, SweepEstimate};
 pub use time_estimate::{TimeBasis, TimeEstimate};
 pub use verify::{
     Check, CheckState, Difference, Retraining, Verifier, WRITE_AGAIN, archived_entries, listed_checksums, re_evaluate,

@@ -39,7 +39,7 @@ pub fn job_list(list: &JobList) -> String {
             Cell::number(job.gpus),
         ]);
     }
-    let done = list.jobs.iter().filter(|job| job.is_done).count();
+    let done = list.jobs.len() - list.to_run().count();
     let trainings: usize = list.jobs.iter().map(|job| job.trainings).sum();
     let mut text = render(&table);
     let _ = writeln!(

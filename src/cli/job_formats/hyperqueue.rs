@@ -13,11 +13,11 @@ pub(super) fn text(contents: &Contents<'_>) -> String {
         text,
         "# Submit it in the folder in which `lth plan` was started:\n#   hq job submit-file jobs.toml\n# A task begins when those \
          in its `deps` have ended well. If tasks failed, or a worker was stopped, submit it again:\n# nothing that is stored is \
-         trained again, and other training runs resume. The last task writes the report;\n# if a task cannot succeed, write it with the option `--no-training` by \
-         hand.\nname = {}\n",
+         trained again, and other training runs resume. The last task writes the report;\n# if a task cannot \
+         succeed, write it with the option `--no-training` by hand.\nname = {}\n",
         toml_text(&list.experiment)
     );
-    let jobs: Vec<&JobRow> = list.jobs.iter().filter(|job| !job.is_done).collect();
+    let jobs: Vec<&JobRow> = list.to_run().collect();
     // HyperQueue numbers tasks from 0 without gaps.
     let id = |index: usize| jobs.iter().position(|job| job.index == index);
     let mut task = |id: usize, deps: &[usize], options: &[&str], gpus: u32| {

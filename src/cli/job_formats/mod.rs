@@ -61,7 +61,7 @@ impl JobFormat {
 /// Returns the first lines of a file as comments: what it is, and how it was made.
 fn header(contents: &Contents<'_>, engine: &str) -> String {
     let jobs = &contents.list.jobs;
-    let done = jobs.iter().filter(|job| job.is_done).count();
+    let done = jobs.len() - contents.list.to_run().count();
     let done = if done > 0 { format!(", {done} of them done") } else { String::new() };
     format!(
         "# The jobs of `{}` for {engine}: {}{done}. Made by\n#   {}\n# The file is yours: change what you like.\n",

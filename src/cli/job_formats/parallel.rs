@@ -25,7 +25,6 @@ pub(super) fn text(contents: &Contents<'_>) -> String {
         ONE_WORKER.join(" "),
     );
     for (level, jobs) in list.levels_to_run() {
-        let jobs: Vec<&str> = jobs.iter().map(|job| job.job.as_str()).collect();
         let _ = writeln!(text, "level {level} {}", jobs.join(" "));
     }
     text + "\"${command[@]}\" --no-training || failed=1    # the tables and the report\nexit $failed\n"

@@ -72,10 +72,9 @@ exit $code
 /// Returns the script.
 pub(super) fn text(contents: &Contents<'_>) -> String {
     let list = contents.list;
-    let jobs = || list.jobs.iter().filter(|job| !job.is_done);
-    let most = |value: fn(&JobRow) -> f64| jobs().map(value).fold(0.0, f64::max);
+    let most = |value: fn(&JobRow) -> f64| list.to_run().map(value).fold(0.0, f64::max);
     let minutes = (2.0 * most(|job| job.seconds) / 60.0 + SPARE_MINUTES).ceil();
-    let uses_gpu = jobs().any(|job| job.gpus > 0);
+    let uses_gpu = list.to_run().any(|job| job.gpus > 0);
     // The estimate of a job on a GPU is the memory of the GPU.
     let megabytes = if uses_gpu { GPU_PROCESS_MEGABYTES } else { (most(|job| job.memory_bytes as f64) / 1e6).ceil() };
     let gpu = if uses_gpu { "#SBATCH --gres=gpu:1\n" } else { "" };
@@ -97,7 +96,6 @@ pub(super) fn text(contents: &Contents<'_>) -> String {
     );
     let levels = list.levels_to_run();
     for jobs in levels.values() {
-        let jobs: Vec<&str> = jobs.iter().map(|job| job.job.as_str()).collect();
         let _ = writeln!(text, "  {}", jobs.join(" "));
     }
     text.push_str(")\n");
