@@ -6,6 +6,7 @@ use anyhow::{Context, Error, Result};
 use clap::Args;
 
 use super::execution::Execution;
+use super::explain::{FOLDER_OPTION, explain};
 use super::jobs::JobArgs;
 use super::json::RunResult;
 use super::load::{ConfigSource, ExperimentArgs, LoadedExperiment, RunsArgs, workers, workers_limit};
@@ -16,7 +17,6 @@ use super::show::summary_text;
 use super::stop_notice::with_stop_notice;
 use super::sweep::{SweepArgs, SweepPoint, load_points, sweep_folder, write_sweep};
 use super::trainers::EngineTrainerFactory;
-use super::{FOLDER_OPTION, explain};
 use crate::artifacts::{LastEvaluations, in_progress, resume_command};
 use crate::base::format::{count_of, with_thousands};
 use crate::config::ConfigDocument;

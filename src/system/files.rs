@@ -2,6 +2,7 @@
 
 mod claims;
 mod lock;
+mod lock_file;
 mod write;
 
 use std::collections::BTreeSet;
@@ -16,7 +17,8 @@ use super::paths::{RunDir, RunsDir, is_temporary};
 use crate::base::key::ContentHash;
 
 pub use claims::ClaimLost;
-pub use lock::{Lock, LockHeld, LocksUnsupported, WaitOptions};
+pub use lock::{Lock, LockHeld, WaitOptions};
+pub use lock_file::LocksUnsupported;
 pub use write::{WriteError, rename, write};
 
 /// Returns the bytes of a file.

@@ -36,7 +36,7 @@ use anyhow::{Result, bail};
 
 use super::super::paths::ClaimPlace;
 use super::super::{env, machine};
-use super::lock::{self, LocksUnsupported, is_at, is_full, write_error};
+use super::lock_file::{self, LocksUnsupported, is_at, is_full, write_error};
 
 /// The time without a heartbeat after which a claim is stale. `LTH_TEST_STALE_SECONDS` shortens it for tests.
 static STALE_AFTER: LazyLock<Duration> = LazyLock::new(|| env::test_stale_time().unwrap_or(Duration::from_mins(1)));
@@ -211,7 +211,7 @@ impl Held {
 /// Returns the text of a claim of this process after a number of heartbeats. Its length does not change.
 fn text(beats: u64) -> String {
     let mark = machine::process_mark(std::process::id()).unwrap_or_default();
-    format!("{}\n{mark}\n{beats:020}\n", lock::this_process())
+    format!("{}\n{mark}\n{beats:020}\n", lock_file::this_process())
 }
 
 /// Does a heartbeat of all claims of this process, again and again.
@@ -333,7 +333,7 @@ pub(super) fn holder(place: &ClaimPlace) -> Option<String> {
     let is_of_lock = |name: &String| parse(name).is_some_and(|(lock, _)| lock == place.lock);
     let claims = names(&place.folder).unwrap_or_default().into_iter().filter(is_of_lock);
     let mut paths = claims.map(|name| place.folder.join(name));
-    paths.find(|path| matches!(look_at(path), Sight::Silent | Sight::Alive)).map(|path| lock::signature(&path))
+    paths.find(|path| matches!(look_at(path), Sight::Silent | Sight::Alive)).map(|path| lock_file::signature(&path))
 }
 
 /// Returns the names of the locks that have claims in a folder, each once.
@@ -353,7 +353,7 @@ pub(super) fn remove_stale(folder: &Path) -> Result<Option<String>> {
         let path = folder.join(name);
         match look_at(&path) {
             Sight::Stale => super::remove(&path)?,
-            Sight::Silent => unknown = Some(lock::signature(&path)),
+            Sight::Silent => unknown = Some(lock_file::signature(&path)),
             Sight::Gone | Sight::Alive => {}
         }
     }
@@ -385,7 +385,7 @@ fn turn_on(folder: &Path, path: &Path) -> Result<()> {
             Err(source) if source.kind() != io::ErrorKind::AlreadyExists => return Err(write_error(folder, source)),
             _ => return Ok(()),
         }
-        let gate = match lock::open(folder) {
+        let gate = match lock_file::open(folder) {
             Err(_) if are_used(folder) => return Ok(()),
             gate => gate?,
         };
@@ -393,10 +393,10 @@ fn turn_on(folder: &Path, path: &Path) -> Result<()> {
             Ok(()) if !is_at(&gate, folder) => continue,
             Ok(()) => {
                 let mut others = super::list(locks)?.into_iter().chain([path.to_owned()]);
-                others.find(|other| other != folder && lock::is_locked(other))
+                others.find(|other| other != folder && lock_file::is_locked(other))
             }
             Err(TryLockError::WouldBlock) => Some(folder.to_owned()),
-            Err(TryLockError::Error(source)) => match lock::refused(folder, source) {
+            Err(TryLockError::Error(source)) => match lock_file::refused(folder, source) {
                 // Where no process can lock a file, none holds a lock.
                 error if error.is::<LocksUnsupported>() => None,
                 error => return Err(error),
@@ -407,7 +407,7 @@ fn turn_on(folder: &Path, path: &Path) -> Result<()> {
                 "LTH_LOCKS=claims: `{}` is locked by {}\n\nhint: claims can take the place of locks when no process uses \
                  the folder",
                 held.display(),
-                lock::signature(&held)
+                lock_file::signature(&held)
             );
         }
         match fs::remove_file(folder) {

@@ -37,7 +37,7 @@ fn claims_exclude_as_locks_do() {
     let take = |kind| Claim::try_new(&place, kind).unwrap();
     let exclusive = take(Kind::Exclusive).unwrap();
     assert!(take(Kind::Exclusive).is_none() && take(Kind::Shared).is_none());
-    assert_eq!(holder(&place).unwrap(), lock::this_process());
+    assert_eq!(holder(&place).unwrap(), lock_file::this_process());
     drop(exclusive);
     let shared = [(); 2].map(|()| take(Kind::Shared).unwrap());
     assert!(take(Kind::Exclusive).is_none());
