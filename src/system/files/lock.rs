@@ -51,7 +51,8 @@ impl Lock {
     /// it.
     ///
     /// # Errors
-    /// Returns [`LocksUnsupported`] if the file system has no locks, and [`WriteError`] if the file cannot be written.
+    /// Returns [`LocksUnsupported`](super::LocksUnsupported) if the file system has no locks, and
+    /// [`WriteError`](super::WriteError) if the file cannot be written.
     pub fn try_exclusive(path: &Path) -> Result<Option<Self>> {
         Self::try_take(path, Kind::Exclusive)
     }
