@@ -20,6 +20,7 @@ mod starts;
 mod summary;
 mod tensor_files;
 mod tensorboard;
+mod ticket;
 mod weight_rows;
 
 pub use censoring::LastEvaluations;
@@ -51,4 +52,5 @@ pub use tensor_files::{
     tensors_to_bytes,
 };
 pub use tensorboard::event_files;
+pub use ticket::{InputMap, Ticket, TicketInfo, TicketOrigin, TicketScore, is_ticket};
 pub use weight_rows::{WeightRow, weight_rows};

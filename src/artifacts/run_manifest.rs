@@ -189,7 +189,7 @@ impl TestImages {
 }
 
 /// Versions of the program and its libraries.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Versions {
     /// Version of this program.
     pub lth: String,

@@ -15,7 +15,7 @@ use crate::base::tensors::{Float, NamedTensor, Snapshot, TensorMap};
 /// safetensors sorts them in its own way. The entry has the shapes of the tensors, because the packed bits of a mask
 /// have lost theirs. There is only one entry, because safetensors does not fix the order of entries, and equal values
 /// must give equal bytes.
-const METADATA: &str = "lth";
+pub(super) const METADATA: &str = "lth";
 
 /// The metadata of a file.
 #[derive(Serialize, Deserialize)]
@@ -78,10 +78,10 @@ stored_float!(f32, Dtype::F32);
 stored_float!(f64, Dtype::F64);
 
 /// A tensor as safetensors stores it: little endian, row-major.
-struct TensorBytes {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    data: Vec<u8>,
+pub(super) struct TensorBytes {
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<usize>,
+    pub(super) data: Vec<u8>,
 }
 
 impl View for &TensorBytes {
@@ -101,7 +101,12 @@ impl View for &TensorBytes {
 
 /// Returns a safetensors file with these tensors and metadata.
 fn serialize(tensors: &[(String, TensorBytes)], metadata: &FileMetadata) -> Result<Vec<u8>> {
-    let metadata = [(METADATA.to_owned(), serde_json::to_string(metadata)?)];
+    serialize_with(tensors, serde_json::to_string(metadata)?)
+}
+
+/// Returns a safetensors file with these tensors and this text as its only metadata entry.
+pub(super) fn serialize_with(tensors: &[(String, TensorBytes)], metadata: String) -> Result<Vec<u8>> {
+    let metadata = [(METADATA.to_owned(), metadata)];
     let views = tensors.iter().map(|(name, bytes)| (name, bytes));
     safetensors::serialize(views, Some(metadata.into())).context("could not serialize tensors")
 }

@@ -16,6 +16,15 @@ pub enum Split {
 impl Split {
     /// All splits, in the order of reports.
     pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+
+    /// Returns the name in files and messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
 }
 
 /// Images, labels and splits.

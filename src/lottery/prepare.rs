@@ -81,7 +81,7 @@ impl PrepareContext<'_> {
     }
 
     /// Returns the buffers of a network before training.
-    pub(super) fn fresh_buffers(&self) -> TensorMap {
+    pub fn fresh_buffers(&self) -> TensorMap {
         init_buffers(&self.study.resolved.network)
     }
 
@@ -115,12 +115,21 @@ pub fn prepare(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<(
 /// # Errors
 /// Fails if an output of another training run cannot be read, or does not fit the network.
 pub(super) fn prepare_start(training: &TrainingSpec, mask: &Mask, context: PrepareContext<'_>) -> Result<Snapshot> {
-    // The purpose is a placeholder: `make_start` replaces it by that of each draw.
-    let draws = context.stream(training, Purpose::Reinit);
-    let mut start = make_start(&training.start, draws, mask, context)?;
+    let mut start = unmasked_start(training, mask, context)?;
     mask.apply(&mut start.weights);
     start.moments.iter_mut().for_each(|moment| mask.apply(moment));
     Ok(start)
+}
+
+/// Makes the state that a training run starts from, before its mask is applied; the mask has an effect only where the
+/// rule of the weights uses it, as `shuffle` does.
+///
+/// # Errors
+/// Fails if an output of another training run cannot be read, or does not fit the network.
+pub fn unmasked_start(training: &TrainingSpec, mask: &Mask, context: PrepareContext<'_>) -> Result<Snapshot> {
+    // The purpose is a placeholder: `make_start` replaces it by that of each draw.
+    let draws = context.stream(training, Purpose::Reinit);
+    make_start(&training.start, draws, mask, context)
 }
 
 /// Returns the mask of a training run by its [`MaskRule`].

@@ -3,15 +3,19 @@
 
 mod architectures;
 mod builder;
+mod compact;
 mod init;
 mod layer;
 mod layer_sizes;
 mod model;
+mod modules;
 mod tensor_spec;
 
 pub use architectures::build;
+pub use compact::{CompactNetwork, LayerUnits, compact};
 pub use init::{init_buffers, init_stds, init_weights};
 pub use layer::Layer;
 pub use layer_sizes::{BatchNormSize, even_kernel_warnings};
 pub use model::Network;
+pub use modules::{InvalidDescription, Module, NetworkDescription};
 pub use tensor_spec::{PrunableTensor, TensorRole, TensorSpec, WeightKind};

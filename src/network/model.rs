@@ -43,6 +43,15 @@ impl Network {
         &self.params.buffers
     }
 
+    /// Returns the names of the layers that have tensors, in the order of the layers; of a residual block the body comes
+    /// first.
+    pub(super) fn layer_names(&self) -> Vec<String> {
+        let layer = |tensor: &str| tensor.rsplit_once('.').map_or(tensor, |(layer, _)| layer).to_owned();
+        let mut names: Vec<String> = self.parameters().iter().map(|tensor| layer(&tensor.name)).collect();
+        names.dedup();
+        names
+    }
+
     /// Returns the number of weights of each conv and linear layer, in the order of [`Network::weights`].
     pub fn weight_counts(&self) -> &[u64] {
         &self.params.weight_counts

@@ -44,6 +44,7 @@ mod store;
 mod store_check;
 mod store_listing;
 mod sweep_estimate;
+mod ticket_export;
 mod time_estimate;
 mod training_graph;
 mod verify;
@@ -68,6 +69,7 @@ pub use scheduler::RunProgress;
 pub use store::{Store, StoredTraining};
 pub use store_check::StoreReport;
 pub use sweep_estimate::{PointEstimate, SharedTrainings, SweepEstimate};
+pub use ticket_export::TicketExport;
 pub use time_estimate::{TimeBasis, TimeEstimate};
 pub use verify::{
     Check, CheckState, Difference, Retraining, Verifier, WRITE_AGAIN, archived_entries, listed_checksums, re_evaluate,

@@ -127,6 +127,14 @@ impl Store {
         Some(self.manifest(key).ok()?.files.get(TrainingDir::FINAL_WEIGHTS)?.sha256.clone())
     }
 
+    /// Returns the SHA-256 of every file of a training run, by the names of the files, also of those that were freed.
+    ///
+    /// # Errors
+    /// Fails if the training run is not stored, or its manifest is damaged.
+    pub(super) fn checksums(&self, key: &ContentHash) -> Result<BTreeMap<String, String>> {
+        Ok(self.manifest(key)?.files.into_iter().map(|(name, sum)| (name, sum.sha256)).collect())
+    }
+
     /// Pins the final weights of a training run, so that no run frees them.
     pub(super) fn pin(&self, key: &ContentHash) -> Result<()> {
         let marker = self.runs.training_dir(key).pin_marker();
