@@ -52,5 +52,8 @@ pub use tensor_files::{
     tensors_to_bytes,
 };
 pub use tensorboard::event_files;
-pub use ticket::{InputMap, Ticket, TicketInfo, TicketOrigin, TicketScore, is_ticket};
+pub use ticket::{
+    InputMap, Ticket, TicketCheck, TicketInfo, TicketLayer, TicketOrigin, TicketScore, TicketSizes, VerifiedScore,
+    WeightHistogram, is_ticket,
+};
 pub use weight_rows::{WeightRow, weight_rows};

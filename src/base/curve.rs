@@ -11,6 +11,20 @@ pub struct Score {
     pub accuracy: f64,
 }
 
+/// Largest difference of accuracy that another kind of processor or GPU may cause: a few of a thousand images.
+const ACCURACY_TOLERANCE: f64 = 0.001;
+/// Largest relative difference of the loss that another kind of processor or GPU may cause.
+const LOSS_TOLERANCE: f64 = 0.001;
+
+impl Score {
+    /// Returns whether the score is that of the same network as `recorded`, measured on another kind of processor or GPU:
+    /// the accuracies differ by 0.001 at most, and the losses by 0.1 % of `recorded`.
+    pub fn is_close_to(self, recorded: Self) -> bool {
+        (recorded.accuracy - self.accuracy).abs() <= ACCURACY_TOLERANCE
+            && (recorded.loss - self.loss).abs() <= LOSS_TOLERANCE * recorded.loss.abs()
+    }
+}
+
 /// The scores of one network at one iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {

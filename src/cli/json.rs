@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::artifacts::{InProgress, RoundRow};
+use crate::artifacts::{
+    InProgress, RoundRow, Ticket, TicketCheck, TicketLayer, TicketOrigin, TicketScore, TicketSizes, VerifiedScore,
+};
 use crate::data::DatasetSummary;
 use crate::report::{BestRound, RunState, Verdict};
 use crate::runner::{Check, RunProgress};
@@ -95,6 +97,102 @@ pub(super) struct BestPoint {
     pub(super) point: String,
     /// Its arm and round with the best validation accuracy.
     pub(super) best: BestRound,
+}
+
+/// The result of `lth ticket show --json`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(super) struct TicketResult {
+    /// The file.
+    pub(super) file: PathBuf,
+    /// Size of the file in bytes.
+    pub(super) bytes: u64,
+    /// Whether units without effect were removed.
+    pub(super) is_compact: bool,
+    /// Shape of an image: channels, height, width.
+    pub(super) input: [usize; 3],
+    /// Number of classes.
+    pub(super) classes: usize,
+    /// Number of conv and linear weights that the mask of the file keeps.
+    pub(super) weights_kept: u64,
+    /// Number of conv and linear weights in the file.
+    pub(super) weights_total: u64,
+    /// The layers with weights, in the order of the network.
+    pub(super) layers: Vec<TicketLayer>,
+    /// Loss and accuracy of the trained network on each split.
+    pub(super) scores: Vec<TicketScore>,
+    /// The training run.
+    pub(super) training: TicketOrigin,
+    /// Checks of the file.
+    pub(super) checks: Vec<TicketCheck>,
+}
+
+impl TicketResult {
+    /// Returns the description of the ticket in a file.
+    pub(super) fn new(file: &Path, ticket: &Ticket) -> Self {
+        Self {
+            file: file.to_owned(),
+            bytes: file.metadata().map_or(0, |metadata| metadata.len()),
+            is_compact: ticket.info.is_compact,
+            input: ticket.network.input,
+            classes: ticket.network.classes,
+            weights_kept: ticket.mask.kept_total(),
+            weights_total: ticket.mask.total(),
+            layers: ticket.layers(),
+            scores: ticket.info.scores.clone(),
+            training: ticket.info.training.clone(),
+            checks: ticket.checks(),
+        }
+    }
+}
+
+/// The result of `lth ticket export --json`: one line.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(super) struct TicketExportResult {
+    /// The files, in the order of the plan.
+    pub(super) files: Vec<ExportedTicket>,
+    /// Exit code of the command.
+    pub(super) exit_code: u8,
+    /// Messages about training runs that were to be trained again for their weights and failed.
+    pub(super) errors: Vec<String>,
+}
+
+/// An exported ticket.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(super) struct ExportedTicket {
+    /// The file.
+    pub(super) file: PathBuf,
+    /// The arm's name.
+    pub(super) arm: String,
+    /// The replicate, from 1.
+    pub(super) replicate: u32,
+    /// The repeat, from 1.
+    pub(super) repeat: u32,
+    /// The round, from 0.
+    pub(super) round: u32,
+    /// SHA-256 of the file.
+    pub(super) sha256: String,
+}
+
+/// The result of `lth ticket verify --json`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(super) struct TicketVerifyResult {
+    /// The file.
+    pub(super) file: PathBuf,
+    /// Whether all scores agree and all checks pass.
+    pub(super) agrees: bool,
+    /// The score on each split.
+    pub(super) scores: Vec<VerifiedScore>,
+    /// Checks of the file.
+    pub(super) checks: Vec<TicketCheck>,
+}
+
+/// The result of `lth ticket compact --json`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(super) struct TicketCompactResult {
+    /// The file that was written.
+    pub(super) file: PathBuf,
+    /// The sizes before and after.
+    pub(super) sizes: TicketSizes,
 }
 
 /// The result of `lth stability --json`: one line.

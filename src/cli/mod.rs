@@ -38,6 +38,7 @@ mod stability;
 mod stop_notice;
 mod stored_study;
 mod sweep;
+mod ticket;
 mod trainers;
 mod usage_tips;
 mod verify;
@@ -88,6 +89,8 @@ enum Command {
     /// the networks on the line between the two.
     #[command(after_help = exit::help())]
     Stability(stability::StabilityArgs),
+    /// Export networks of a run to files, and show, verify and shrink such files.
+    Ticket(ticket::TicketArgs),
     /// Verify a run: compare every file, mask and weight with what it is made from. Changes nothing.
     #[command(after_help = exit::help())]
     Verify(verify::VerifyArgs),
@@ -148,6 +151,7 @@ fn dispatch(cli: &Cli) -> Exit {
         Command::Show(args) => show::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Stability(args) => stability::run(args),
+        Command::Ticket(args) => ticket::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Runs(args) => runs::run(args),
         Command::Rm(args) => rm::run(args),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::events::EventLine;
 use super::json::{
     CleanResult, DataShowResult, InitResult, ReportResult, RmResult, RunResult, ShowResult, StabilityResult,
-    SweepResult, VerifyResult,
+    SweepResult, TicketCompactResult, TicketExportResult, TicketResult, TicketVerifyResult, VerifyResult,
 };
 use super::release_manifest::ReleaseManifest;
 use crate::artifacts::{
@@ -39,10 +39,14 @@ const fn output<T: JsonSchema>(name: &'static str, heading: &'static str) -> Out
 }
 
 /// Every output: first the JSON of commands, then the files of a run.
-const OUTPUTS: [Output; 28] = [
+const OUTPUTS: [Output; 32] = [
     output::<RunResult>("run", "`lth run --json`"),
     output::<SweepResult>("sweep", "the last line of `lth run --json` for a sweep"),
     output::<StabilityResult>("stability", "`lth stability --json`"),
+    output::<TicketExportResult>("ticket-export", "`lth ticket export --json`"),
+    output::<TicketResult>("ticket-show", "`lth ticket show --json`"),
+    output::<TicketVerifyResult>("ticket-verify", "`lth ticket verify --json`"),
+    output::<TicketCompactResult>("ticket-compact", "`lth ticket compact --json`"),
     output::<EventLine>("events", "`--events FILE`"),
     output::<Estimate>("plan", "`lth plan --json`"),
     output::<SweepEstimate>("plan-sweep", "`lth plan --json` for a sweep"),

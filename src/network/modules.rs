@@ -242,7 +242,14 @@ impl ModuleReader {
                 (Layer::Linear { inputs, outputs }, Shape::Features(outputs))
             }
             (
-                &Module::Conv2d { in_channels: inputs, out_channels: outputs, kernel_size: kernel, stride, padding, bias },
+                &Module::Conv2d {
+                    in_channels: inputs,
+                    out_channels: outputs,
+                    kernel_size: kernel,
+                    stride,
+                    padding,
+                    bias,
+                },
                 Shape::Image(image),
             ) => {
                 sized(&[outputs, kernel, stride, padding + 1])?;

@@ -38,7 +38,7 @@ pub use headline::answer_lines;
 pub use overview::{BestRound, RunList, RunOverview, without_superseded};
 pub use render::files;
 pub use result_row::{ResultRow, results_to_csv};
-pub use run::{Run, RunState, experiment_of};
+pub use run::{Run, RunState, experiment_of, resolved_config};
 pub use run_difference::{DifferenceRow, MetricDifference, difference_text};
 pub use run_names::run_names;
 pub use stability::stability_table;

@@ -140,7 +140,7 @@ pub fn experiment_of(dir: &RunDir) -> Result<Option<Experiment>> {
 ///
 /// # Errors
 /// Fails if the file exists and cannot be read, or is damaged.
-pub(super) fn resolved_config(dir: &RunDir) -> Result<Option<String>> {
+pub fn resolved_config(dir: &RunDir) -> Result<Option<String>> {
     let bytes = read_run_file(dir, RunDir::RESOLVED_CONFIG)?;
     Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
 }

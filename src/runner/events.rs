@@ -133,7 +133,7 @@ impl<F: Fn(&Event<'_>) + Sync> EventSink for F {
 
 impl TrainingId {
     /// Returns the id of a training run of a plan.
-    pub(super) fn of(spec: &TrainingSpec) -> Self {
+    pub fn of(spec: &TrainingSpec) -> Self {
         let TrainingSpec { replicate, repeat, round: Round(round), .. } = *spec;
         Self { arm: spec.arm.clone(), replicate, repeat, round, other_lanes: 0 }
     }

@@ -5,7 +5,7 @@
 mod copies;
 mod interpolation;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use self::copies::{InterpolationPoint, MeasuredLine};
 use self::interpolation::Interpolator;
 use super::context::RunContext;
 use super::events::Event;
-use super::jobs::StoreIndex;
+use super::missing_outputs::{MissingOutputs, NeededOutputs};
 use super::store::Store;
 use crate::artifacts::{StabilityRow, to_checksummed_json};
 use crate::base::key::ContentHash;
@@ -57,33 +57,19 @@ impl InstabilityAnalysis<'_> {
     /// Returns the plan of everything that must be trained so that both networks of each pair have final weights in the
     /// store: copies, training runs whose final weights were freed, and the training runs that these depend on.
     pub fn plan(&self, pairs: &[CopyPair]) -> Plan {
+        let missing = MissingOutputs::new(self.context.study, self.context.store);
         let mut needed = NeededOutputs::default();
         let mut copies = Vec::new();
         for pair in pairs {
             needed.add(pair.training.key, Dependency::FinalWeights);
-            if !self.has(&pair.copy, Dependency::FinalWeights) {
+            if !missing.has(&pair.copy, Dependency::FinalWeights) {
                 needed.add_dependencies_of(&pair.copy);
                 copies.push(pair.copy.clone());
             }
         }
-        let mut trainings = Vec::new();
-        // In reverse order: when a training run is reached, all that depend on it have added what they need of it.
-        for spec in self.context.study.plan.trainings.iter().rev() {
-            let dependencies = needed.0.remove(&spec.key).unwrap_or_default();
-            if dependencies.into_iter().any(|dependency| !self.has(spec, dependency)) {
-                needed.add_dependencies_of(spec);
-                trainings.push(spec.clone());
-            }
-        }
-        trainings.reverse();
-        trainings.extend(copies);
-        Plan { trainings }
-    }
-
-    /// Returns whether a training run is stored, did not diverge, and has the outputs that `dependency` names.
-    fn has(&self, spec: &TrainingSpec, dependency: Dependency) -> bool {
-        let store = self.context.store;
-        store.is_done(spec) && store.has(&spec.key, dependency)
+        let mut plan = missing.plan(needed);
+        plan.trainings.extend(copies);
+        plan
     }
 
     /// Measures the lines of `pairs`, whose final weights are stored, in `workers` threads; stores each line and
@@ -138,7 +124,8 @@ impl InstabilityAnalysis<'_> {
 
     /// Returns whether the final weights of both networks of a pair are stored.
     pub fn is_ready(&self, pair: &CopyPair) -> bool {
-        [&pair.training, &pair.copy].into_iter().all(|spec| self.has(spec, Dependency::FinalWeights))
+        let missing = MissingOutputs::new(self.context.study, self.context.store);
+        [&pair.training, &pair.copy].into_iter().all(|spec| missing.has(spec, Dependency::FinalWeights))
     }
 
     /// Returns whether one of the networks of a pair diverged.
@@ -246,20 +233,4 @@ struct MeasureQueue<'a> {
     measured: AtomicUsize,
     /// The error of a thread; the analysis ends with it.
     error: Mutex<Option<Error>>,
-}
-
-/// The outputs of training runs that the analysis or other training runs need, by key.
-#[derive(Default)]
-struct NeededOutputs(BTreeMap<ContentHash, Vec<Dependency>>);
-
-impl NeededOutputs {
-    fn add(&mut self, key: ContentHash, dependency: Dependency) {
-        self.0.entry(key).or_default().push(dependency);
-    }
-
-    fn add_dependencies_of(&mut self, spec: &TrainingSpec) {
-        for (key, dependency) in spec.dependencies() {
-            self.add(*key, dependency);
-        }
-    }
 }

@@ -15,6 +15,7 @@ mod overview;
 mod progress;
 mod stability;
 mod table;
+mod ticket;
 mod verification;
 
 use std::borrow::Cow;
@@ -30,6 +31,7 @@ pub use overview::overviews;
 pub use progress::sink;
 pub use stability::stability;
 pub use table::{printable, table};
+pub use ticket::{ticket, ticket_sizes, ticket_verification};
 pub use verification::verification;
 
 use crate::system::env;

@@ -85,8 +85,7 @@ impl TicketScore {
     pub fn of(last: &Evaluation, early_stop: Option<&Evaluation>, images: ImageCounts) -> Vec<Self> {
         let scores = |weights: &'static str, evaluation: &Evaluation| {
             let Evaluation { iteration, train, validation, test } = *evaluation;
-            let splits =
-                [(train, images.train_accuracy_on), (validation, images.validation), (test, images.test)];
+            let splits = [(train, images.train_accuracy_on), (validation, images.validation), (test, images.test)];
             Split::ALL.into_iter().zip(splits).map(move |(split, (Score { loss, accuracy }, images))| Self {
                 weights: weights.to_owned(),
                 iteration,

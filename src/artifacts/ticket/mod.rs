@@ -13,6 +13,8 @@
 //! The metadata entry `lth` is a [`TicketInfo`] as JSON, which carries a checksum of itself and one of the tensors.
 
 mod info;
+mod results;
+mod summary;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -29,6 +31,8 @@ use crate::base::tensors::{NamedTensor, TensorMap};
 use crate::network::{Network, PrunableTensor, TensorSpec};
 
 pub use info::{InputMap, TicketInfo, TicketOrigin, TicketScore};
+pub use results::{TicketSizes, VerifiedScore};
+pub use summary::{TicketCheck, TicketLayer, WeightHistogram};
 
 /// A ticket: a mask, and the weights before and after training under it.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +68,18 @@ impl Ticket {
     /// # Errors
     /// Fails if the tensors cannot be serialized.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let tensors = self.tensors();
+        let tensors_sha256 = checksum(
+            tensors
+                .iter()
+                .map(|(name, bytes)| (name.as_str(), bytes.dtype, bytes.shape.as_slice(), bytes.data.as_slice())),
+        );
+        let info = TicketInfo { tensors_sha256, ..self.info.clone() };
+        serialize_with(&tensors, String::from_utf8(to_checksummed_json(&info)?)?)
+    }
+
+    /// Returns the tensors of the file by their names.
+    fn tensors(&self) -> Vec<(String, TensorBytes)> {
         let mut tensors = Vec::new();
         if !self.info.is_compact {
             tensors.extend(self.mask.0.iter().map(|layer| (format!("{MASK}.{}", layer.name), bool_bytes(layer))));
@@ -80,11 +96,14 @@ impl Ticket {
                 None => tensors.push((name, float_bytes(tensor))),
             }
         }
-        let tensors_sha256 = checksum(tensors.iter().map(|(name, bytes)| {
-            (name.as_str(), bytes.dtype, bytes.shape.as_slice(), bytes.data.as_slice())
-        }));
-        let info = TicketInfo { tensors_sha256, ..self.info.clone() };
-        serialize_with(&tensors, String::from_utf8(to_checksummed_json(&info)?)?)
+        tensors
+    }
+
+    /// Returns the number of bytes of the trained weights and running statistics in the file, without its description.
+    pub fn trained_bytes(&self) -> u64 {
+        let tensors = self.tensors();
+        let trained = tensors.iter().filter(|(name, _)| name.starts_with(TRAINED));
+        trained.map(|(_, bytes)| bytes.data.len() as u64).sum()
     }
 
     /// Reads a ticket from the bytes of its file, and checks everything that the file says about itself: checksums,
@@ -96,14 +115,16 @@ impl Ticket {
         let info = read_info(bytes)?;
         let file = SafeTensors::deserialize(bytes).context("it is cut off or damaged")?;
         let tensors = file.tensors();
-        let found = checksum(tensors.iter().map(|(name, view)| (name.as_str(), view.dtype(), view.shape(), view.data())));
+        let found =
+            checksum(tensors.iter().map(|(name, view)| (name.as_str(), view.dtype(), view.shape(), view.data())));
         ensure!(found == info.tensors_sha256, "its tensors are damaged or were changed: their checksum is {found}");
         let network = info.network.network()?;
         let reader = TicketReader { file: &file, is_compact: info.is_compact };
         let mask = Mask(network.weights().iter().map(|weight| reader.mask(weight)).collect::<Result<_>>()?);
         let all = network.parameters().iter().chain(network.buffers());
         let trained = TensorMap(all.clone().map(|spec| reader.trained(spec)).collect::<Result<_>>()?);
-        let start = all.map(|spec| reader.floats(&format!("{START}.{}", spec.name), &spec.shape)).collect::<Result<_>>();
+        let start =
+            all.map(|spec| reader.floats(&format!("{START}.{}", spec.name), &spec.shape)).collect::<Result<_>>();
         let start = if info.is_compact { None } else { Some(TensorMap(start?)) };
         ensure!(mask.is_respected_by(&trained), "a pruned weight of it is not 0");
         let kept = mask.kept_total();
@@ -161,7 +182,11 @@ fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, Dtype, &'a [usize], &'a 
 }
 
 fn bool_bytes(layer: &LayerMask) -> TensorBytes {
-    TensorBytes { dtype: Dtype::BOOL, shape: layer.shape.clone(), data: layer.kept.iter().map(|&kept| kept.into()).collect() }
+    TensorBytes {
+        dtype: Dtype::BOOL,
+        shape: layer.shape.clone(),
+        data: layer.kept.iter().map(|&kept| kept.into()).collect(),
+    }
 }
 
 fn float_bytes(tensor: &NamedTensor) -> TensorBytes {
@@ -247,7 +272,9 @@ impl TicketReader<'_> {
         let data = gaps.data();
         let gaps: Vec<i64> = match gaps.dtype() {
             Dtype::I16 => data.chunks_exact(2).map(|gap| i16::from_le_bytes([gap[0], gap[1]]).into()).collect(),
-            Dtype::I32 => data.chunks_exact(4).map(|gap| i32::from_le_bytes([gap[0], gap[1], gap[2], gap[3]]).into()).collect(),
+            Dtype::I32 => {
+                data.chunks_exact(4).map(|gap| i32::from_le_bytes([gap[0], gap[1], gap[2], gap[3]]).into()).collect()
+            }
             other => bail!("`{}` is {other} instead of I16 or I32", name(GAPS)),
         };
         let mut positions = Vec::with_capacity(gaps.len());

@@ -116,7 +116,12 @@ mod tests {
         );
         assert_eq!(
             described(Architecture::Conv2, [3, 32, 32]),
-            ["conv1-conv2 64x1 false", "conv2-linear1 64x256 true", "linear1-linear2 256x1 true", "linear2-output 256x1 true"]
+            [
+                "conv1-conv2 64x1 false",
+                "conv2-linear1 64x256 true",
+                "linear1-linear2 256x1 true",
+                "linear2-output 256x1 true"
+            ]
         );
         let resnet = described(Architecture::Resnet20, [3, 32, 32]);
         assert_eq!(resnet.len(), 9, "the channels within each block");

@@ -141,7 +141,8 @@ impl State {
 
     /// Returns the value of a unit into which no weight leads, as its consumer reads it.
     fn constant(&self, edge: &Edge, unit: usize) -> f64 {
-        let value = |tensor: String| self.by_name.get(&tensor).map(|&index| f64::from(self.tensors[index].values[unit]));
+        let value =
+            |tensor: String| self.by_name.get(&tensor).map(|&index| f64::from(self.tensors[index].values[unit]));
         let bias = value(format!("{}.bias", edge.producer)).unwrap_or(0.0);
         edge.operations.iter().fold(bias, |x, operation| match operation {
             Operation::Relu => x.max(0.0),
@@ -201,7 +202,8 @@ impl Cut<'_> {
 
     /// Returns the layers with the numbers of units that are kept. `names`: those of the layers with tensors, in order.
     fn layers(&self, layers: &[Layer], names: &mut VecDeque<String>) -> Vec<Layer> {
-        let count = |kept: Option<&[bool]>, all: usize| kept.map_or(all, |kept| kept.iter().filter(|kept| **kept).count());
+        let count =
+            |kept: Option<&[bool]>, all: usize| kept.map_or(all, |kept| kept.iter().filter(|kept| **kept).count());
         let mut next = Vec::new();
         for layer in layers {
             let mut name = || names.pop_front().unwrap_or_default();
@@ -219,9 +221,7 @@ impl Cut<'_> {
                     let outputs = count(self.outputs(&name), outputs);
                     Layer::Conv { inputs, outputs, kernel, stride, padding, bias, size }
                 }
-                Layer::BatchNorm { channels } => {
-                    Layer::BatchNorm { channels: count(self.outputs(&name()), channels) }
-                }
+                Layer::BatchNorm { channels } => Layer::BatchNorm { channels: count(self.outputs(&name()), channels) },
                 Layer::Residual { body, shortcut } => {
                     let body = self.layers(&body, names);
                     Layer::Residual { body, shortcut: self.layers(&shortcut, names) }

@@ -72,7 +72,11 @@ fn channels_that_are_constant_before_a_padded_convolution_stay() {
         let tensors: Vec<NamedTensor> = network
             .parameters()
             .iter()
-            .map(|spec| NamedTensor { name: spec.name.clone(), shape: spec.shape.clone(), values: vec![1.0; spec.len()] })
+            .map(|spec| NamedTensor {
+                name: spec.name.clone(),
+                shape: spec.shape.clone(),
+                values: vec![1.0; spec.len()],
+            })
             .collect();
         let mut tensors = TensorMap(tensors);
         // Channel 1 of the first convolution has no input.

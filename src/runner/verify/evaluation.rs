@@ -18,11 +18,6 @@ use crate::data::Split;
 use crate::engine::{EngineKind, Trainer};
 use crate::lottery::{ArtifactSource as _, TrainingSpec};
 
-/// The largest difference of accuracies on a GPU or another kind of processor, as a share of 1.
-const ACCURACY_TOLERANCE: f64 = 0.001;
-/// The largest relative difference of losses there.
-const LOSS_TOLERANCE: f64 = 0.001;
-
 /// Evaluates the stored final weights of each training run whose entry is whole, on all splits, and compares the
 /// scores with its last evaluation: exactly for training runs on the CPU of `exact_host`, the host that has this kind of
 /// processor and these versions, and else within 0.1 points of accuracy and 0.1 % of the loss. `None` if the process is
@@ -104,9 +99,7 @@ fn scores_that_differ(recorded: &Evaluation, scores: &[Score], is_exact: bool) -
     let recorded = [recorded.train, recorded.validation, recorded.test];
     let mut pairs = names.into_iter().zip(recorded).zip(scores);
     let (name, recorded, found) = pairs.find_map(|((name, recorded), found)| {
-        let is_close = (recorded.accuracy - found.accuracy).abs() <= ACCURACY_TOLERANCE
-            && (recorded.loss - found.loss).abs() <= LOSS_TOLERANCE * recorded.loss.abs();
-        let is_equal = if is_exact { recorded == *found } else { is_close };
+        let is_equal = if is_exact { recorded == *found } else { found.is_close_to(recorded) };
         (!is_equal).then_some((name, recorded, found))
     })?;
     Some(format!(

@@ -1,0 +1,69 @@
+//! Results of the commands on tickets.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Ticket;
+
+/// A score of a ticket that was evaluated again.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct VerifiedScore {
+    /// The split: `train`, `validation` or `test`.
+    pub split: &'static str,
+    /// Number of images of the split, as recorded in the file.
+    pub images: u32,
+    /// The accuracy in the file, 0..=1; `null` if it has none.
+    pub recorded_accuracy: Option<f64>,
+    /// The accuracy that was found, 0..=1.
+    pub accuracy: f64,
+    /// The loss in the file, in nats; `null` if it has none.
+    pub recorded_loss: Option<f64>,
+    /// The loss that was found, in nats.
+    pub loss: f64,
+    /// Whether both agree: accuracies within 0.001, and losses within 0.1 %, which another kind of processor may cause.
+    pub agrees: bool,
+}
+
+/// The sizes of a ticket before and after the units without effect are removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TicketSizes {
+    /// Bytes of the trained network with every weight and running statistic in float32.
+    pub dense_bytes: u64,
+    /// The same and a mask of one bit for each weight: a masked network as it is trained.
+    pub masked_bytes: u64,
+    /// Bytes of the kept weights, their positions, and the other tensors in the compact file, without its description.
+    pub compact_bytes: u64,
+    /// Bytes of the compact file.
+    pub file_bytes: u64,
+    /// Number of units of the layers whose units can be removed.
+    pub units: u64,
+    /// Number of units that were removed.
+    pub dead_units: u64,
+    /// Number of kept weights before.
+    pub weights_before: u64,
+    /// Number of kept weights after; those of removed units are gone.
+    pub weights_kept: u64,
+    /// Number of weights, kept or not, after.
+    pub weights_total: u64,
+}
+
+impl TicketSizes {
+    /// Returns the sizes of `ticket` and of `compact`, the same ticket without the units that have no effect, whose file
+    /// has `file_bytes` bytes.
+    pub fn new(ticket: &Ticket, compact: &Ticket, file_bytes: u64) -> Self {
+        let layers = ticket.layers();
+        let removable = || layers.iter().filter_map(|layer| Some((layer.units, layer.dead_units?)));
+        let dense_bytes = 4 * ticket.trained.0.iter().map(|tensor| tensor.values.len() as u64).sum::<u64>();
+        Self {
+            dense_bytes,
+            masked_bytes: dense_bytes + ticket.mask.total().div_ceil(8),
+            compact_bytes: compact.trained_bytes(),
+            file_bytes,
+            units: removable().map(|(units, _)| units).sum(),
+            dead_units: removable().map(|(_, dead)| dead).sum(),
+            weights_before: ticket.mask.kept_total(),
+            weights_kept: compact.mask.kept_total(),
+            weights_total: compact.mask.total(),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `lth ticket compact`: a smaller network with the same outputs.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::super::folders;
+use super::super::json::TicketCompactResult;
+use super::file::{check_new, read_ticket};
+use crate::artifacts::{Ticket, TicketInfo, TicketSizes};
+use crate::network::{NetworkDescription, compact};
+use crate::system::exit::Exit;
+use crate::system::files;
+use crate::ui;
+
+#[derive(Debug, Args)]
+pub(super) struct CompactArgs {
+    /// The file of the ticket.
+    #[arg(value_parser = folders::path_parser())]
+    file: PathBuf,
+    /// The file to write.
+    #[arg(long, short, value_name = "FILE", value_parser = folders::path_parser())]
+    out: PathBuf,
+    /// Replace the file if it exists.
+    #[arg(long)]
+    force: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `lth ticket compact` and returns its exit code.
+///
+/// # Errors
+/// Fails if the ticket cannot be read, or the other file not be written. Returns a usage error if the other file exists
+/// and is not to be replaced.
+pub(super) fn run(args: &CompactArgs) -> Result<Exit> {
+    check_new(&args.out, args.force)?;
+    let ticket = read_ticket(&args.file)?;
+    let small = compact_ticket(&ticket);
+    let bytes = small.to_bytes()?;
+    files::write(&args.out, &bytes)?;
+    let sizes = TicketSizes::new(&ticket, &small, bytes.len() as u64);
+    let result = TicketCompactResult { file: args.out.clone(), sizes };
+    let text = if args.json {
+        serde_json::to_string_pretty(&result)? + "\n"
+    } else {
+        format!("{}written to {}\n", ui::ticket_sizes(&sizes), args.out.display())
+    };
+    ui::print_result(&text)?;
+    Ok(Exit::Success)
+}
+
+/// Returns a ticket without the units that have no effect, and without starting weights.
+pub(super) fn compact_ticket(ticket: &Ticket) -> Ticket {
+    let small = compact(&ticket.network, &ticket.mask, &ticket.trained);
+    let network = NetworkDescription::of(&small.network);
+    Ticket {
+        info: TicketInfo { is_compact: true, network, ..ticket.info.clone() },
+        network: small.network,
+        mask: small.mask,
+        start: None,
+        trained: small.tensors,
+    }
+}

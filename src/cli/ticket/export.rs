@@ -1,0 +1,193 @@
+//! `lth ticket export`: networks of a run as files.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use super::super::execution::register_run;
+use super::super::filter::RowFilter;
+use super::super::folders;
+use super::super::json::{ExportedTicket, TicketExportResult};
+use super::super::load::{RunsArgs, workers};
+use super::super::output::OutputArgs;
+use super::super::selection::newest_run;
+use super::super::stop_notice::with_stop_notice;
+use super::super::stored_study::study_of_run;
+use super::super::trainers::EngineTrainerFactory;
+use super::file::check_new;
+use crate::artifacts::RoundRow;
+use crate::base::format::count_of;
+use crate::base::key::sha256;
+use crate::base::outcome::OutcomeKind;
+use crate::config::{KeepWeights, UsageError};
+use crate::lottery::{Plan, TrainingSpec};
+use crate::report::{Run, resolved_config};
+use crate::runner::{
+    RowBuilder, RunContext, RunFiles, Runner, Selection, Store, TicketExport, TrainingId, plan_for_final_weights,
+};
+use crate::system::cancel::CancelToken;
+use crate::system::exit::Exit;
+use crate::system::{env, files};
+use crate::ui;
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// The run: its folder, its name, or the name of its experiment.
+    #[arg(value_parser = folders::path_parser())]
+    run: PathBuf,
+    #[command(flatten)]
+    runs: RunsArgs,
+    #[command(flatten)]
+    filter: RowFilter,
+    /// Select this replicate only (repeatable).
+    #[arg(long, value_name = "N")]
+    replicate: Vec<u32>,
+    /// Select this repeat only (repeatable).
+    #[arg(long, value_name = "N")]
+    repeat: Vec<u32>,
+    /// The file to write. For several networks, a name with `{arm}`, `{round}`, `{replicate}` or `{repeat}`, which stand
+    /// for those of each.
+    #[arg(long, short, value_name = "FILE", value_parser = folders::path_parser())]
+    out: PathBuf,
+    /// Replace files that exist.
+    #[arg(long)]
+    force: bool,
+    /// Folder of the built-in data sets, which is needed if weights have to be trained again [default: that of the run].
+    #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
+    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Runs `lth ticket export` and returns its exit code.
+///
+/// # Errors
+/// Fails if the run cannot be found, a file cannot be read or written, or weights cannot be trained again. Returns a
+/// [`UsageError`] if no network is selected, or if several are to be written to one file.
+pub(super) fn run(args: &ExportArgs) -> Result<Exit> {
+    let cancel = CancelToken::on_signals().context("could not listen for signals")?;
+    let runs = args.runs.folder()?;
+    let run = Run::open(newest_run(&runs, &args.run, "exporting from")?)?;
+    args.filter.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
+    let rows = selected(args, &run)?;
+    let paths: Vec<PathBuf> = rows.iter().map(|row| path_of(&args.out, row)).collect();
+    check_paths(args, &rows, &paths)?;
+    let (study, images) = study_of_run(&run.dir, run.manifest.as_ref(), args.data_dir.as_ref())?;
+    let _running = register_run(&study.plan, &runs, &run.dir, &cancel, &ui::eprint_line)?;
+    let store = Store { runs };
+    let trainers = EngineTrainerFactory::new(&study, images);
+    let sink = args.output.sink()?;
+    let context = RunContext { study: &study, store: &store, sink: &sink, cancel: &cancel, trainers: &trainers };
+    let specs: Vec<&TrainingSpec> = rows.iter().map(|row| spec_of(&study.plan, row)).collect::<Result<_>>()?;
+    let missing = plan_for_final_weights(&study, &store, &specs);
+    let errors = if missing.trainings.is_empty() {
+        Vec::new()
+    } else {
+        with_stop_notice(&cancel, &sink, || train_again(&context, &run, &missing, args))?
+    };
+    if let Some(exit) = cancel.exit_code() {
+        ui::eprint_line(&format!("stopped before anything was written. Resume with:\n  {}", env::command()));
+        return Ok(exit);
+    }
+    let name = run.name();
+    let config = resolved_config(&run.dir)?.unwrap_or_default();
+    let export = TicketExport::new(&context, &name, run.manifest.as_ref(), &config);
+    let mut files = Vec::new();
+    for ((row, spec), path) in rows.iter().zip(specs).zip(&paths) {
+        let ticket = export.ticket(spec).with_context(|| format!("could not export {}", TrainingId::of(spec)))?;
+        let bytes = ticket.to_bytes()?;
+        files::write(path, &bytes)?;
+        let RoundRow { replicate, repeat, round, .. } = **row;
+        let sha256 = sha256(&bytes);
+        files.push(ExportedTicket { file: path.clone(), arm: row.arm.clone(), replicate, repeat, round, sha256 });
+    }
+    let exit = if errors.is_empty() { Exit::Success } else { Exit::Failure };
+    let result = TicketExportResult { files, exit_code: exit.code(), errors };
+    args.output.print(&result, || text(&result))?;
+    sink.check()?;
+    Ok(exit)
+}
+
+/// Returns a line for each file.
+fn text(result: &TicketExportResult) -> String {
+    let line = |ticket: &ExportedTicket| {
+        let ExportedTicket { file, arm, round, replicate, .. } = ticket;
+        format!("{arm} round {round} replicate {replicate}: {}\n", file.display())
+    };
+    result.files.iter().map(line).collect()
+}
+
+/// Returns the rows of the selected networks.
+///
+/// # Errors
+/// Returns a [`UsageError`] if there is none, or if one of them has no final weights.
+fn selected<'a>(args: &ExportArgs, run: &'a Run) -> Result<Vec<&'a RoundRow>> {
+    let is_named = |numbers: &[u32], number: u32| numbers.is_empty() || numbers.contains(&number);
+    let rows: Vec<&RoundRow> = run
+        .rounds
+        .iter()
+        .filter(|row| args.filter.matches(row))
+        .filter(|row| is_named(&args.replicate, row.replicate) && is_named(&args.repeat, row.repeat))
+        .collect();
+    let refuse =
+        |text: String, hint: &str| Err(UsageError::from_text(&format!("error: {text}\n\nhint: {hint}")).into());
+    if rows.is_empty() {
+        let text = format!("no training run of `{}` has this arm, round, replicate and repeat", run.name());
+        return refuse(text, "`lth show` lists them");
+    }
+    if let Some(row) = rows.iter().find(|row| !row.outcome.is(OutcomeKind::Done)) {
+        let RoundRow { arm, round, replicate, outcome, .. } = row;
+        let text = format!(
+            "{arm} round {round} replicate {replicate} has no trained weights: its outcome is `{}`",
+            outcome.as_str()
+        );
+        return refuse(text, "select others with `--arm`, `--round` and `--replicate`");
+    }
+    Ok(rows)
+}
+
+/// Returns the file of a row: `out` with the values of the row for the names in braces.
+fn path_of(out: &Path, row: &RoundRow) -> PathBuf {
+    let text = out.to_string_lossy();
+    let numbers = [("{round}", row.round), ("{replicate}", row.replicate), ("{repeat}", row.repeat)];
+    let named = text.replace("{arm}", &row.arm);
+    PathBuf::from(numbers.iter().fold(named, |text, (name, number)| text.replace(name, &number.to_string())))
+}
+
+/// Checks that each row has a file of its own, and that the files can be written.
+fn check_paths(args: &ExportArgs, rows: &[&RoundRow], paths: &[PathBuf]) -> Result<()> {
+    let is_repeated = (1..paths.len()).any(|i| paths[..i].contains(&paths[i]));
+    if is_repeated {
+        let text = format!("error: `{}` is one file for {} networks", args.out.display(), rows.len());
+        let hint = "select one with `--arm`, `--round` and `--replicate`, or name a file for each, such as \
+                    `-o ticket_{replicate}_{round}.safetensors`";
+        return Err(UsageError::from_text(&format!("{text}\n\nhint: {hint}")).into());
+    }
+    paths.iter().try_for_each(|path| check_new(path, args.force))
+}
+
+/// Returns the training run of a row.
+fn spec_of<'a>(plan: &'a Plan, row: &RoundRow) -> Result<&'a TrainingSpec> {
+    let key = row.key.parse().with_context(|| format!("`{}` is not the key of a training run", row.key))?;
+    plan.get(&key).with_context(|| {
+        let key = &row.key;
+        format!("the experiment has no training run {key} here: another version of lth made it, or its data are others")
+    })
+}
+
+/// Trains again what lacks final weights. Returns a message for each failure.
+fn train_again(context: &RunContext<'_>, run: &Run, plan: &Plan, args: &ExportArgs) -> Result<Vec<String>> {
+    if args.output.shows_progress() {
+        let count = count_of(plan.trainings.len() as u64, "training run");
+        ui::eprint_line(&format!("{count} to repeat, because weights were freed (`run.keep`)"));
+    }
+    let rows = RowBuilder { study: context.study };
+    let files = RunFiles { rows, plan, dir: &run.dir, writes_rows: false, cancel: context.cancel };
+    let keep = KeepWeights::All;
+    let workers = workers(context.study);
+    let runner = Runner { context: *context, plan, selection: &Selection::Whole, keep, files: &files, workers };
+    let outcome = runner.run()?;
+    outcome.stop_error.map_or(Ok(()), Err)?;
+    Ok(outcome.audit_failures.into_iter().chain(outcome.failures).chain(outcome.blocked).collect())
+}

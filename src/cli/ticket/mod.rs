@@ -1,0 +1,44 @@
+//! `lth ticket`: exports networks of a run to files, and shows, verifies, shrinks and times such files.
+
+mod compact;
+mod export;
+mod file;
+mod show;
+mod verify;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use crate::system::exit::Exit;
+
+#[derive(Debug, Args)]
+pub(super) struct TicketArgs {
+    #[command(subcommand)]
+    command: TicketCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TicketCommand {
+    /// Export networks of a run: mask, starting weights, trained weights and their description, in a safetensors file
+    /// that Python reads.
+    Export(export::ExportArgs),
+    /// Show a ticket: density, dead units and weights of each layer, the training run it is of, and checks of the file.
+    Show(show::ShowArgs),
+    /// Verify a ticket: evaluate it on its data again, and compare with the accuracies in the file.
+    Verify(verify::VerifyArgs),
+    /// Remove the units that have no effect on the outputs, and store only the kept weights.
+    Compact(compact::CompactArgs),
+}
+
+/// Runs `lth ticket` and returns its exit code.
+///
+/// # Errors
+/// Fails as the subcommand does.
+pub(super) fn run(args: &TicketArgs) -> Result<Exit> {
+    match &args.command {
+        TicketCommand::Export(args) => export::run(args),
+        TicketCommand::Show(args) => show::run(args),
+        TicketCommand::Verify(args) => verify::run(args),
+        TicketCommand::Compact(args) => compact::run(args),
+    }
+}

@@ -1,0 +1,154 @@
+//! The texts of `lth ticket`.
+
+use super::table::{printable, render};
+use crate::artifacts::{
+    Ticket, TicketCheck, TicketLayer, TicketOrigin, TicketScore, TicketSizes, VerifiedScore, WeightHistogram,
+};
+use crate::base::format::{accuracy, percent, with_thousands};
+use crate::report::{Cell, Table};
+
+/// Returns what a ticket's file contains: the training run, the layers, the accuracies and the checks. `layers` and
+/// `checks`: those of the ticket.
+pub fn ticket(ticket: &Ticket, layers: &[TicketLayer], checks: &[TicketCheck]) -> String {
+    let compact = if ticket.info.is_compact { "compact file: dead units are removed\n" } else { "" };
+    [
+        origin(&ticket.info.training),
+        compact.to_owned(),
+        String::from("\n"),
+        render(&layer_table(layers)),
+        String::from(
+            "dead: units without effect on the outputs (`lth ticket compact` removes them); -: the units stay\n",
+        ),
+        String::from("histograms: kept weights from the smallest to the largest bin of ± limit\n\n"),
+        render(&score_table(&ticket.info.scores)),
+        String::from("\n"),
+        check_lines(checks),
+    ]
+    .concat()
+}
+
+/// Returns a line for each check.
+fn check_lines(checks: &[TicketCheck]) -> String {
+    let line = |check: &TicketCheck| format!("{}: {}\n", if check.passed { "passed" } else { "FAILED" }, check.name);
+    checks.iter().map(line).collect()
+}
+
+/// Returns the scores of a ticket that was evaluated again, and the checks of its file.
+pub fn ticket_verification(scores: &[VerifiedScore], checks: &[TicketCheck]) -> String {
+    let mut table = Table::new(["split", "images", "accuracy % in file", "found", "loss in file", "found", "result"]);
+    let loss = |loss: f64| Cell::number(format!("{loss:.6}"));
+    let row = |score: &VerifiedScore| {
+        vec![
+            Cell::text(score.split),
+            Cell::number(with_thousands(score.images.into())),
+            score.recorded_accuracy.map_or(Cell::Missing, |share| Cell::number(accuracy(share))),
+            Cell::number(accuracy(score.accuracy)),
+            score.recorded_loss.map_or(Cell::Missing, loss),
+            loss(score.loss),
+            Cell::text(if score.agrees { "agrees" } else { "DIFFERS" }),
+        ]
+    };
+    table.rows = scores.iter().map(row).collect();
+    render(&table) + "\n" + &check_lines(checks)
+}
+
+/// Returns the sizes of a ticket before and after the units without effect are removed.
+pub fn ticket_sizes(sizes: &TicketSizes) -> String {
+    let mut table = Table::new(["stored as", "bytes", "of dense", "what is stored"]);
+    let share = |bytes: u64| percent(bytes as f64 / sizes.dense_bytes as f64);
+    let row = |name: &str, bytes: u64, contents: &str| {
+        vec![Cell::text(name), Cell::number(with_thousands(bytes)), Cell::number(share(bytes)), Cell::text(contents)]
+    };
+    table.rows = vec![
+        row("dense", sizes.dense_bytes, "every weight in float32"),
+        row("masked", sizes.masked_bytes, "every weight, and a bit for each: kept or pruned"),
+        row("compact", sizes.compact_bytes, "kept weights and the gaps between them"),
+        row("compact file", sizes.file_bytes, "with the description of the ticket"),
+    ];
+    let TicketSizes { units, dead_units, weights_before, weights_kept, weights_total, .. } = *sizes;
+    let [units, dead_units, before, kept, total] =
+        [units, dead_units, weights_before, weights_kept, weights_total].map(with_thousands);
+    format!(
+        "{}removed {dead_units} of {units} units; {kept} of {before} kept weights stay, in tensors of {total} weights\n",
+        render(&table)
+    )
+}
+
+/// Returns the lines about the training run of a ticket.
+fn origin(training: &TicketOrigin) -> String {
+    let TicketOrigin { arm, round, replicate, repeat, experiment, run, engine, device, .. } = training;
+    let share = training.weights_kept as f64 / training.weights_total as f64;
+    let hardware = training.hardware.as_deref().unwrap_or(device);
+    let versions = training.versions.as_ref();
+    let versions =
+        versions.map_or_else(String::new, |versions| format!(", lth {}, libtorch {}", versions.lth, versions.libtorch));
+    let text = format!(
+        "{arm} round {round} replicate {replicate} repeat {repeat} of `{experiment}` (run {run})\n\
+         {} of {} weights: {} (1/{:.1})\n\
+         trained on {hardware} by the {engine} engine{versions}\n\
+         key {}",
+        with_thousands(training.weights_kept),
+        with_thousands(training.weights_total),
+        percent(share),
+        1.0 / share,
+        training.key,
+    );
+    text.lines().map(|line| printable(line) + "\n").collect()
+}
+
+fn layer_table(layers: &[TicketLayer]) -> Table {
+    let mut table = Table::new(["layer", "kept", "weights", "density", "units", "dead", "limit", "start", "trained"]);
+    let row = |layer: &TicketLayer| {
+        vec![
+            Cell::text(printable(&layer.layer)),
+            Cell::number(with_thousands(layer.weights_kept)),
+            Cell::number(with_thousands(layer.weights_total)),
+            Cell::number(percent(layer.weights_kept as f64 / layer.weights_total as f64)),
+            Cell::number(with_thousands(layer.units)),
+            layer.dead_units.map_or_else(|| Cell::number("-"), |dead| Cell::number(with_thousands(dead))),
+            Cell::number(format!("{:.3}", layer.trained.limit)),
+            layer.start.as_ref().map_or(Cell::Missing, |start| Cell::text(bars(start))),
+            Cell::text(bars(&layer.trained)),
+        ]
+    };
+    table.rows = layers.iter().map(row).collect();
+    table
+}
+
+/// Returns a histogram as a row of block characters, the fullest bin as the highest block.
+fn bars(histogram: &WeightHistogram) -> String {
+    const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    // Two bins for each character.
+    let counts: Vec<u64> = histogram.counts.chunks(2).map(|pair| pair.iter().sum()).collect();
+    let most = counts.iter().copied().max().unwrap_or(0).max(1);
+    counts.iter().map(|&count| BLOCKS[(count * 8).div_ceil(most) as usize]).collect()
+}
+
+fn score_table(scores: &[TicketScore]) -> Table {
+    let mut table = Table::new(["weights", "iteration", "split", "images", "accuracy %", "loss"]);
+    let row = |score: &TicketScore| {
+        vec![
+            Cell::text(printable(&score.weights)),
+            Cell::number(with_thousands(score.iteration)),
+            Cell::text(printable(&score.split)),
+            Cell::number(with_thousands(score.images.into())),
+            Cell::number(accuracy(score.accuracy)),
+            Cell::number(format!("{:.4}", score.loss)),
+        ]
+    };
+    table.rows = scores.iter().map(row).collect();
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_of_a_histogram_by_hand() {
+        let histogram = WeightHistogram { limit: 1.0, counts: vec![0, 0, 1, 0, 4, 4, 0, 16], std: 1.0 };
+        assert_eq!(bars(&histogram), " ▁▄█");
+        let empty = WeightHistogram { limit: 0.0, counts: vec![0; 4], std: 0.0 };
+        assert_eq!(bars(&empty), "  ");
+    }
+}
