@@ -53,7 +53,7 @@ pub use tensor_files::{
 };
 pub use tensorboard::event_files;
 pub use ticket::{
-    InputMap, Ticket, TicketCheck, TicketInfo, TicketLayer, TicketOrigin, TicketScore, TicketSizes, VerifiedScore,
-    WeightHistogram, is_ticket,
+    InferenceTiming, InputMap, Ticket, TicketCheck, TicketInfo, TicketLayer, TicketOrigin, TicketScore, TicketSizes,
+    VerifiedScore, WeightHistogram, is_ticket,
 };
 pub use weight_rows::{WeightRow, weight_rows};

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::artifacts::{
-    InProgress, RoundRow, Ticket, TicketCheck, TicketLayer, TicketOrigin, TicketScore, TicketSizes, VerifiedScore,
+    InProgress, InferenceTiming, RoundRow, Ticket, TicketCheck, TicketLayer, TicketOrigin, TicketScore, TicketSizes,
+    VerifiedScore,
 };
 use crate::data::DatasetSummary;
 use crate::report::{BestRound, RunState, Verdict};
@@ -193,6 +194,23 @@ pub(super) struct TicketCompactResult {
     pub(super) file: PathBuf,
     /// The sizes before and after.
     pub(super) sizes: TicketSizes,
+}
+
+/// The result of `lth ticket bench --json`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(super) struct TicketBenchResult {
+    /// The file.
+    pub(super) file: PathBuf,
+    /// Name of the processor, of which one thread is used.
+    pub(super) processor: String,
+    /// Version of libtorch.
+    pub(super) libtorch: &'static str,
+    /// Number of measurements of each form and batch.
+    pub(super) samples: usize,
+    /// The timings, by batch and form.
+    pub(super) timings: Vec<InferenceTiming>,
+    /// For each batch, a sentence: whether the kept weights alone are faster than the dense network.
+    pub(super) conclusions: Vec<String>,
 }
 
 /// The result of `lth stability --json`: one line.

@@ -89,7 +89,7 @@ enum Command {
     /// the networks on the line between the two.
     #[command(after_help = exit::help())]
     Stability(stability::StabilityArgs),
-    /// Export networks of a run to files, and show, verify and shrink such files.
+    /// Export networks of a run to files; show, verify, shrink and time such files.
     Ticket(ticket::TicketArgs),
     /// Verify a run: compare every file, mask and weight with what it is made from. Changes nothing.
     #[command(after_help = exit::help())]

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::events::EventLine;
 use super::json::{
     CleanResult, DataShowResult, InitResult, ReportResult, RmResult, RunResult, ShowResult, StabilityResult,
-    SweepResult, TicketCompactResult, TicketExportResult, TicketResult, TicketVerifyResult, VerifyResult,
+    SweepResult, TicketBenchResult, TicketCompactResult, TicketExportResult, TicketResult, TicketVerifyResult,
+    VerifyResult,
 };
 use super::release_manifest::ReleaseManifest;
 use crate::artifacts::{
@@ -39,7 +40,7 @@ const fn output<T: JsonSchema>(name: &'static str, heading: &'static str) -> Out
 }
 
 /// Every output: first the JSON of commands, then the files of a run.
-const OUTPUTS: [Output; 32] = [
+const OUTPUTS: [Output; 33] = [
     output::<RunResult>("run", "`lth run --json`"),
     output::<SweepResult>("sweep", "the last line of `lth run --json` for a sweep"),
     output::<StabilityResult>("stability", "`lth stability --json`"),
@@ -47,6 +48,7 @@ const OUTPUTS: [Output; 32] = [
     output::<TicketResult>("ticket-show", "`lth ticket show --json`"),
     output::<TicketVerifyResult>("ticket-verify", "`lth ticket verify --json`"),
     output::<TicketCompactResult>("ticket-compact", "`lth ticket compact --json`"),
+    output::<TicketBenchResult>("ticket-bench", "`lth ticket bench --json`"),
     output::<EventLine>("events", "`--events FILE`"),
     output::<Estimate>("plan", "`lth plan --json`"),
     output::<SweepEstimate>("plan-sweep", "`lth plan --json` for a sweep"),

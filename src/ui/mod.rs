@@ -31,7 +31,7 @@ pub use overview::overviews;
 pub use progress::sink;
 pub use stability::stability;
 pub use table::{printable, table};
-pub use ticket::{ticket, ticket_sizes, ticket_verification};
+pub use ticket::{inference_conclusions, inference_timings, ticket, ticket_sizes, ticket_verification};
 pub use verification::verification;
 
 use crate::system::env;

@@ -2,9 +2,10 @@
 
 use super::table::{printable, render};
 use crate::artifacts::{
-    Ticket, TicketCheck, TicketLayer, TicketOrigin, TicketScore, TicketSizes, VerifiedScore, WeightHistogram,
+    InferenceTiming, Ticket, TicketCheck, TicketLayer, TicketOrigin, TicketScore, TicketSizes, VerifiedScore,
+    WeightHistogram,
 };
-use crate::base::format::{accuracy, percent, with_thousands};
+use crate::base::format::{accuracy, count_of, percent, with_thousands};
 use crate::report::{Cell, Table};
 
 /// Returns what a ticket's file contains: the training run, the layers, the accuracies and the checks. `layers` and
@@ -72,6 +73,57 @@ pub fn ticket_sizes(sizes: &TicketSizes) -> String {
         "{}removed {dead_units} of {units} units; {kept} of {before} kept weights stay, in tensors of {total} weights\n",
         render(&table)
     )
+}
+
+/// Returns the table of the times of inference, with the `conclusions` below it. `machine`: what they were measured on.
+pub fn inference_timings(timings: &[InferenceTiming], conclusions: &[String], machine: &str) -> String {
+    let mut table = Table::new(["images at a time", "form", "ms per batch", "images per second", "time / dense"]);
+    let row = |timing: &InferenceTiming| {
+        let [ratio, low, high] = timing.ratio;
+        let [median, shortest, longest] = [timing.seconds, timing.shortest, timing.longest].map(|t| t * 1e3);
+        vec![
+            Cell::number(with_thousands(timing.batch as u64)),
+            Cell::text(timing.form),
+            Cell::number(format!("{median:.3} ({shortest:.3}–{longest:.3})")),
+            Cell::number(with_thousands(timing.images_per_second as u64)),
+            Cell::number(format!("{ratio:.2} ({low:.2}–{high:.2})")),
+        ]
+    };
+    table.rows = timings.iter().map(row).collect();
+    let lines: String = conclusions.iter().map(|line| format!("{line}\n")).collect();
+    format!(
+        "{}median (shortest–longest) of a batch; time / dense: median (10th–90th percentile) in turns; {}\n{lines}",
+        render(&table),
+        printable(machine)
+    )
+}
+
+/// Returns a sentence for each batch: whether the fastest form that uses the sparsity is faster than the dense network,
+/// by more than the masked form, which computes the same, differs from it.
+pub fn inference_conclusions(timings: &[InferenceTiming]) -> Vec<String> {
+    let mut batches: Vec<usize> = timings.iter().map(|timing| timing.batch).collect();
+    batches.dedup();
+    let conclusion = |batch: usize| {
+        let of_batch = || timings.iter().filter(move |timing| timing.batch == batch);
+        let [_, least, most] = of_batch().find(|timing| timing.form == InferenceTiming::MASKED)?.ratio;
+        let uses_sparsity =
+            |timing: &&InferenceTiming| ![InferenceTiming::DENSE, InferenceTiming::MASKED].contains(&timing.form);
+        let best = of_batch().filter(uses_sparsity).min_by(|a, b| a.ratio[0].total_cmp(&b.ratio[0]))?;
+        let images = count_of(batch as u64, "image");
+        let InferenceTiming { form, ratio: [ratio, low, high], .. } = *best;
+        Some(if high < least.min(1.0) {
+            format!("{images} at a time: sparsity pays, {form} takes {ratio:.2} of the dense time")
+        } else if low > most.max(1.0) {
+            format!(
+                "{images} at a time: sparsity does not pay, the best form ({form}) takes {ratio:.2} of the dense time"
+            )
+        } else {
+            format!(
+                "{images} at a time: no difference beyond noise, {form} takes {low:.2} to {high:.2} of the dense time"
+            )
+        })
+    };
+    batches.into_iter().filter_map(conclusion).collect()
 }
 
 /// Returns the lines about the training run of a ticket.
@@ -143,6 +195,18 @@ fn score_table(scores: &[TicketScore]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn conclusions_compare_with_the_noise_of_the_masked_form() {
+        let timing = |form, ratio| InferenceTiming { ratio, ..InferenceTiming::new(form, 64, &[1.0], &[1.0]) };
+        let conclusion = |sparse| {
+            let forms = [timing("dense", [1.0; 3]), timing("masked", [1.0, 0.9, 1.1]), timing("sparse", sparse)];
+            inference_conclusions(&forms).remove(0)
+        };
+        assert!(conclusion([0.5, 0.4, 0.6]).contains("sparsity pays, sparse takes 0.50"));
+        assert!(conclusion([0.9, 0.8, 0.95]).contains("no difference beyond noise"));
+        assert!(conclusion([1.5, 1.2, 1.6]).contains("sparsity does not pay"));
+    }
 
     #[test]
     fn bars_of_a_histogram_by_hand() {

@@ -31,7 +31,7 @@ use crate::base::tensors::{NamedTensor, TensorMap};
 use crate::network::{Network, PrunableTensor, TensorSpec};
 
 pub use info::{InputMap, TicketInfo, TicketOrigin, TicketScore};
-pub use results::{TicketSizes, VerifiedScore};
+pub use results::{InferenceTiming, TicketSizes, VerifiedScore};
 pub use summary::{TicketCheck, TicketLayer, WeightHistogram};
 
 /// A ticket: a mask, and the weights before and after training under it.

@@ -67,3 +67,68 @@ impl TicketSizes {
         }
     }
 }
+
+/// The time of inference with one of the forms of a ticket, on one number of images at a time.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct InferenceTiming {
+    /// `dense`: every weight of the network before pruning, by libtorch; `masked`: the same, pruned weights being 0;
+    /// `compact`: every weight of the network without dead units, by libtorch; `sparse`: only the kept weights of it, by
+    /// the sparse engine.
+    pub form: &'static str,
+    /// Number of images at a time.
+    pub batch: usize,
+    /// Median of the seconds of a batch, from bytes of images to logits.
+    pub seconds: f64,
+    /// Shortest time of a batch, in seconds.
+    pub shortest: f64,
+    /// Longest time of a batch, in seconds.
+    pub longest: f64,
+    /// Images per second, by the median.
+    pub images_per_second: f64,
+    /// Median, 10th and 90th percentile of the ratio of the time to that of `dense`, over measurements in turns.
+    pub ratio: [f64; 3],
+}
+
+impl InferenceTiming {
+    /// The form that the others are compared with.
+    pub const DENSE: &str = "dense";
+    /// The form that computes the same as the dense one: differences between the two are noise.
+    pub const MASKED: &str = "masked";
+    /// The form that the sparse engine computes.
+    pub const SPARSE: &str = "sparse";
+
+    /// Returns the timing of a form from the seconds of its batches, and those of the dense form in the same turns.
+    pub fn new(form: &'static str, batch: usize, seconds: &[f64], dense: &[f64]) -> Self {
+        let ratios: Vec<f64> = seconds.iter().zip(dense).map(|(seconds, dense)| seconds / dense).collect();
+        let median = quantile(seconds, 0.5);
+        Self {
+            form,
+            batch,
+            seconds: median,
+            shortest: quantile(seconds, 0.0),
+            longest: quantile(seconds, 1.0),
+            images_per_second: batch as f64 / median,
+            ratio: [0.5, 0.1, 0.9].map(|share| quantile(&ratios, share)),
+        }
+    }
+}
+
+/// Returns the value below which this share of the values lies: the nearest of them.
+fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let index = (share * sorted.len().saturating_sub(1) as f64).round() as usize;
+    sorted.get(index).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inference_timing_by_hand() {
+        let timing = InferenceTiming::new("sparse", 10, &[2.0, 1.0, 3.0], &[4.0, 4.0, 4.0]);
+        assert_eq!((timing.seconds, timing.shortest, timing.longest), (2.0, 1.0, 3.0));
+        assert_eq!((timing.images_per_second, timing.ratio), (5.0, [0.5, 0.25, 0.75]));
+    }
+}

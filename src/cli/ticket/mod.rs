@@ -1,5 +1,6 @@
 //! `lth ticket`: exports networks of a run to files, and shows, verifies, shrinks and times such files.
 
+mod bench;
 mod compact;
 mod export;
 mod file;
@@ -28,6 +29,8 @@ enum TicketCommand {
     Verify(verify::VerifyArgs),
     /// Remove the units that have no effect on the outputs, and store only the kept weights.
     Compact(compact::CompactArgs),
+    /// Measure the time of inference: the dense network, the masked one, the compact one, and only the kept weights.
+    Bench(bench::BenchArgs),
 }
 
 /// Runs `lth ticket` and returns its exit code.
@@ -40,5 +43,6 @@ pub(super) fn run(args: &TicketArgs) -> Result<Exit> {
         TicketCommand::Show(args) => show::run(args),
         TicketCommand::Verify(args) => verify::run(args),
         TicketCommand::Compact(args) => compact::run(args),
+        TicketCommand::Bench(args) => bench::run(args),
     }
 }

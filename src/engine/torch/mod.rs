@@ -25,7 +25,7 @@ use crate::config::Dtype;
 use crate::data::Dataset;
 use host_buffer::TorchElement;
 
-pub use autograd::TorchProbe;
+pub use autograd::{DenseInference, TorchProbe};
 pub use cuda::{cuda_devices, cuda_unavailable_reason};
 pub(super) use engine::DenseEngine;
 pub use error::{friendly_torch_error, is_out_of_memory, torch_error_of_panic};

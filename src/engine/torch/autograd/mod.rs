@@ -11,6 +11,7 @@ mod clip;
 mod loss;
 mod layers;
 mod dropout;
+mod inference;
 mod device_images;
 mod lane_tensors;
 mod memory;
@@ -48,6 +49,7 @@ use memory::Memory;
 use recorder::Recorder;
 use step_inputs::{HostInputs, StepInputs};
 
+pub use inference::DenseInference;
 pub use probe::TorchProbe;
 
 /// The weight of a batch's statistics in the running statistics (`PyTorch`'s default momentum).
