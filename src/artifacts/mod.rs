@@ -15,6 +15,7 @@ mod run_config;
 mod run_labels;
 mod run_lookup;
 mod run_manifest;
+mod source_tensors;
 mod stability;
 mod starts;
 mod summary;
@@ -44,6 +45,7 @@ pub use run_config::{ConfigDifference, ConfigValues, config_differences, config_
 pub use run_labels::{RunLabels, value_text};
 pub use run_lookup::{NoSuchRun, experiment_name, find_runs, find_single_run, list_runs, started};
 pub use run_manifest::{AuditSummary, CudaProvenance, RunCommand, RunManifest, TestImages, Versions, resume_command};
+pub use source_tensors::file_contents;
 pub use stability::StabilityRow;
 pub use starts::{last_iteration, late_starts, start_note};
 pub use summary::{SummaryRow, summary, summary_columns, summary_to_csv};

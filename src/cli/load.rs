@@ -3,16 +3,18 @@
 use std::fs::File;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use super::folders;
 use super::overrides::OverrideArgs;
+use crate::artifacts::file_contents;
 use crate::config::{self, ConfigDocument, CountOrAuto, Experiment, Override};
 use crate::data::{self, RawImages};
 use crate::engine::torch;
-use crate::lottery::{Study, Surroundings};
+use crate::lottery::{Study, Surroundings, source_file_paths};
 use crate::system::paths::RunsDir;
 use crate::system::{files, machine, user_path};
 use crate::ui;
@@ -101,14 +103,20 @@ impl LoadedExperiment {
     }
 }
 
-/// Looks up the data set and the GPU that an experiment is resolved against. Custom data are read for that; their
+/// Looks up the data set and the GPU that an experiment is resolved against, and reads the files that it takes masks and
+/// weights from. Custom data are read for that; their
 /// images are returned too, so that they need not be read twice.
 pub(super) fn look_up(experiment: &Experiment) -> (Surroundings, Option<RawImages>) {
     let (dataset, images) = match data::inspect(&experiment.data) {
         Ok((info, images)) => (Ok(info), images),
         Err(mistake) => (Err(mistake), None),
     };
-    (Surroundings { dataset, cuda_unavailable: torch::cuda_unavailable_reason() }, images)
+    let files = source_file_paths(experiment).into_iter().map(|path| {
+        let contents = files::read(&path).and_then(|bytes| file_contents(&bytes));
+        (path, contents.map(Arc::new).map_err(|error| format!("{error:#}")))
+    });
+    let files = files.collect();
+    (Surroundings { dataset, cuda_unavailable: torch::cuda_unavailable_reason(), files }, images)
 }
 
 /// Returns the number of workers, each with one lockstep group at a time: by default one per core, and on a GPU one.
@@ -153,13 +161,27 @@ pub(super) fn read_with(
     Ok((document, experiment))
 }
 
-/// Replaces a relative folder of custom data by the folder of that name beside the configuration file `config`, if there
-/// is one; else the folder is looked for in the working directory.
+/// Replaces a relative folder of custom data, and a relative path of a file with masks or weights, by that of the same
+/// name beside the configuration file `config`, if there is one; else it is looked for in the working directory. Expands
+/// a leading `~/` of the paths of such files.
 fn look_beside(config: &Path, experiment: &mut Experiment) {
-    let Some(dir) = experiment.data.custom_dir_mut() else { return };
-    let beside = config.parent().unwrap_or(Path::new("")).join(&*dir);
-    if dir.is_relative() && beside.is_dir() {
-        *dir = beside;
+    let folder = config.parent().unwrap_or(Path::new(""));
+    if let Some(dir) = experiment.data.custom_dir_mut() {
+        let beside = folder.join(&*dir);
+        if dir.is_relative() && beside.is_dir() {
+            *dir = beside;
+        }
+    }
+    for file in experiment.source_files_mut() {
+        if let Ok(path) = user_path::expand(&file.path) {
+            file.path = path;
+        }
+        // The path may stand for files of several rounds and replicates, of which the folder exists.
+        let beside = folder.join(&file.path);
+        let is_here = file.path_for(1, 1).exists();
+        if file.path.is_relative() && !is_here && beside.parent().is_some_and(Path::is_dir) {
+            file.path = beside;
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::checker::{Checker, is_positive};
 use super::mistakes::diagnostic::Diagnostic;
+use super::source_file::{FileWeights, NamedOrFile, SourceFile};
 use super::training_time::TrainingTime;
 
 /// The arm name that stands for the dense training run of a replicate; no arm of a configuration may have it.
@@ -46,8 +47,8 @@ pub struct Arm {
 pub(super) struct ArmKeys {
     /// The source of the masks.
     mask: MaskSource,
-    /// The source of the initial weights.
-    weights: WeightSourceKind,
+    /// The source of the initial weights: a name, or weights in a file.
+    weights: NamedOrFile<WeightSourceKind>,
     /// With `rewind`: the time of the dense training run to rewind to, in iterations (`500it`) or epochs (`2ep`); without
     /// it, the initial values. Learning rate and data continue from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,6 +90,8 @@ pub enum MaskSource {
     OneShot(TargetSize),
     /// The untrained network, pruned by the magnitude of its initial weights.
     MagnitudeAtInit(TargetSize),
+    /// The mask in a file. If its path has `{round}`, the arm has the rounds of the experiment, else round 1 only.
+    File(SourceFile),
 }
 
 /// The size of a mask that is pruned in one step.
@@ -104,7 +107,7 @@ pub enum TargetSize {
 }
 
 /// The source of an arm's initial weights.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum WeightSource {
     /// The weights of the dense training run of the replicate at an earlier time.
     Rewind {
@@ -127,6 +130,8 @@ pub enum WeightSource {
         /// Standard deviation of the noise, in standard deviations of the layer's initial weights; above 0.
         factor: f64,
     },
+    /// Weights in a file, with fresh optimizer moments.
+    File(FileWeights),
 }
 
 /// The time to which an arm is rewound.
@@ -234,7 +239,7 @@ impl ArmKeys {
     /// Checks that no key belongs to another source of masks or weights, and that no required key is missing. `key` is
     /// the path of the arm's table, such as `arms.winning_ticket`.
     fn check_combinations(&self, key: &str, checker: &mut Checker) {
-        let is_source = |kind: WeightSourceKind| self.weights == kind;
+        let is_source = |kind: WeightSourceKind| self.weights == NamedOrFile::Named(kind);
         let keys = [
             ("rewind_to", self.rewind_to.is_some(), is_source(WeightSourceKind::Rewind), "`weights = \"rewind\"`"),
             ("rewind_optimizer", self.rewind_optimizer.is_some(), self.rewind_to.is_some(), "`rewind_to`"),
@@ -271,7 +276,11 @@ impl ArmKeys {
             MaskSource::MagnitudeAtInit(TargetSize::Cut(grid)) => {
                 check_grid(&key("mask.magnitude_at_init.cut"), grid, checker);
             }
+            MaskSource::File(file) => file.check(&key("mask.file"), checker),
             _ => {}
+        }
+        if let NamedOrFile::File(FileWeights { file, .. }) = &self.weights {
+            file.check(&key("weights.file"), checker);
         }
         checker.require(&key("repeats"), self.repeats > 0, "must be at least 1");
     }
@@ -281,7 +290,11 @@ impl ArmKeys {
     /// # Errors
     /// Fails if a key that the source requires is missing.
     fn weight_source(&self, key: &str) -> Result<WeightSource, Diagnostic> {
-        Ok(match self.weights {
+        let kind = match &self.weights {
+            NamedOrFile::Named(kind) => kind,
+            NamedOrFile::File(file) => return Ok(WeightSource::File(file.clone())),
+        };
+        Ok(match kind {
             WeightSourceKind::Rewind => {
                 let target = |time| RewindTarget { time, optimizer_state: self.rewind_optimizer };
                 WeightSource::Rewind { to: self.rewind_to.map(target) }
@@ -320,28 +333,31 @@ fn check_grid(key: &str, grid: &[f64], checker: &mut Checker) {
 impl From<Arm> for ArmKeys {
     fn from(arm: Arm) -> Self {
         let Arm { mask, weights, repeats, at, every } = arm;
-        let with = |weights: WeightSourceKind| Self {
+        let source = match &weights {
+            WeightSource::Rewind { .. } => NamedOrFile::Named(WeightSourceKind::Rewind),
+            WeightSource::Reinit => NamedOrFile::Named(WeightSourceKind::Reinit),
+            WeightSource::Shuffle => NamedOrFile::Named(WeightSourceKind::Shuffle),
+            WeightSource::ConstantSign => NamedOrFile::Named(WeightSourceKind::ConstantSign),
+            WeightSource::Final { .. } => NamedOrFile::Named(WeightSourceKind::Final),
+            WeightSource::Noise { .. } => NamedOrFile::Named(WeightSourceKind::Noise),
+            WeightSource::File(file) => NamedOrFile::File(file.clone()),
+        };
+        let (rewind, lr_from, noise) = match weights {
+            WeightSource::Rewind { to } => (to, None, None),
+            WeightSource::Final { lr_from } => (None, lr_from, None),
+            WeightSource::Noise { factor } => (None, None, Some(factor)),
+            _ => (None, None, None),
+        };
+        Self {
             mask,
-            weights,
-            rewind_to: None,
-            rewind_optimizer: None,
-            lr_from: None,
-            noise: None,
+            weights: source,
+            rewind_to: rewind.map(|target| target.time),
+            rewind_optimizer: rewind.and_then(|target| target.optimizer_state),
+            lr_from,
+            noise,
             repeats,
             at,
             every,
-        };
-        match weights {
-            WeightSource::Rewind { to } => Self {
-                rewind_to: to.map(|target| target.time),
-                rewind_optimizer: to.and_then(|target| target.optimizer_state),
-                ..with(WeightSourceKind::Rewind)
-            },
-            WeightSource::Reinit => with(WeightSourceKind::Reinit),
-            WeightSource::Shuffle => with(WeightSourceKind::Shuffle),
-            WeightSource::ConstantSign => with(WeightSourceKind::ConstantSign),
-            WeightSource::Final { lr_from } => Self { lr_from, ..with(WeightSourceKind::Final) },
-            WeightSource::Noise { factor } => Self { noise: Some(factor), ..with(WeightSourceKind::Noise) },
         }
     }
 }

@@ -99,6 +99,8 @@ fn dummy_value(key: &str) -> Option<Value> {
         "optimizer" => json!("adam"),
         "mask" => json!("iterative"),
         "weights" => json!("rewind"),
+        "file" | "path" => json!("placeholder"),
+        "which" => json!("start"),
         _ => return None,
     })
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::arms::{ArmKeys, Arms};
+use super::arms::{ArmKeys, Arms, MaskSource, WeightSource};
 use super::checker::Checker;
 use super::data::DataConfig;
 use super::mistakes::diagnostic::Diagnostic;
@@ -12,6 +12,7 @@ use super::network::{NetworkConfig, NetworkKeys};
 use super::prune::PruneConfig;
 use super::report::ReportConfig;
 use super::run::RunConfig;
+use super::source_file::SourceFile;
 use super::train::{TrainConfig, TrainKeys};
 
 /// Upper bound of the number of training runs; above it memory would be exhausted.
@@ -88,6 +89,23 @@ pub(super) struct ExperimentKeys {
     /// the first values of all axes make the first experiment, the second ones the second, and so on.
     #[serde(default)]
     sweep: Map<String, Value>,
+}
+
+impl Experiment {
+    /// Returns the files that the dense networks and the arms take masks and weights from.
+    pub fn source_files_mut(&mut self) -> Vec<&mut SourceFile> {
+        let mut files = Vec::new();
+        files.extend(self.network.pretrained.as_mut().map(|weights| &mut weights.file));
+        for (_, arm) in &mut self.arms.0 {
+            if let MaskSource::File(file) = &mut arm.mask {
+                files.push(file);
+            }
+            if let WeightSource::File(weights) = &mut arm.weights {
+                files.push(&mut weights.file);
+            }
+        }
+        files
+    }
 }
 
 impl ExperimentKeys {

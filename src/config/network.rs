@@ -7,6 +7,7 @@ use super::architecture::Architecture;
 use super::checker::{Checker, is_below_one, is_positive};
 use super::layer_spec::{LayerSpec, MAX_LAYERS, MAX_UNITS, check_layers};
 use super::mistakes::diagnostic::Diagnostic;
+use super::source_file::FileWeights;
 
 /// The network and its initialization. Written as the flat keys of `[network]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,6 +19,8 @@ pub struct NetworkConfig {
     pub init: WeightInit,
     /// The standard deviation of [`WeightInit::Normal`], above 0; `None` with other distributions.
     pub init_std: Option<f64>,
+    /// The weights in a file that the dense network starts from, instead of weights drawn from `init`.
+    pub pretrained: Option<FileWeights>,
 }
 
 /// The layers of a network.
@@ -63,6 +66,10 @@ pub(super) struct NetworkKeys {
     /// With an architecture by name: rate of the dropout after every hidden linear layer (0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dropout: Option<f64>,
+    /// Weights in a file that the dense network starts from (θ₀), instead of weights drawn from `init`; arms with
+    /// `weights = "reinit"` draw them. `{replicate}` in the path stands for the replicate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pretrained: Option<FileWeights>,
 }
 
 /// The distribution of the initial weights. `fan_in` and `fan_out` are those of the layer's weight.
@@ -86,7 +93,7 @@ pub enum WeightInit {
 impl From<NetworkStructure> for NetworkConfig {
     /// Returns a network with the default initialization.
     fn from(structure: NetworkStructure) -> Self {
-        Self { structure, init: WeightInit::default(), init_std: None }
+        Self { structure, init: WeightInit::default(), init_std: None, pretrained: None }
     }
 }
 
@@ -153,6 +160,11 @@ impl NetworkKeys {
     pub(super) fn check_values(&self, checker: &mut Checker) {
         checker.require("network.init_std", self.init_std.is_none_or(is_positive), "must be above 0");
         checker.require_float32("network.init_std", self.init_std);
+        if let Some(FileWeights { file, .. }) = &self.pretrained {
+            file.check("network.pretrained.file", checker);
+            let message = "has `{round}`, and the dense network has no rounds";
+            checker.require("network.pretrained.file", !file.has_rounds(), message);
+        }
         let is_rate = self.dropout.is_none_or(is_below_one);
         checker.require("network.dropout", is_rate, "is the share set to 0: at least 0 and below 1");
         match self.structure() {
@@ -207,7 +219,9 @@ impl NetworkKeys {
     /// # Errors
     /// Fails if the network is not given, or given twice: by name and layer by layer.
     pub(super) fn resolve(self) -> Result<NetworkConfig, Diagnostic> {
-        let mut config = NetworkConfig { structure: self.structure()?, init: self.init, init_std: self.init_std };
+        let structure = self.structure()?;
+        let Self { init, init_std, pretrained, .. } = self;
+        let mut config = NetworkConfig { structure, init, init_std, pretrained };
         if config.init == WeightInit::Normal {
             config.init_std = Some(config.init_std());
         }
@@ -217,14 +231,20 @@ impl NetworkKeys {
 
 impl From<NetworkConfig> for NetworkKeys {
     fn from(config: NetworkConfig) -> Self {
-        let NetworkConfig { structure, init, init_std } = config;
+        let NetworkConfig { structure, init, init_std, pretrained } = config;
         match structure {
             NetworkStructure::Named(NamedNetwork { architecture, batch_norm, dropout }) => {
-                Self { architecture: Some(architecture), layers: None, init, init_std, batch_norm, dropout }
+                Self { architecture: Some(architecture), layers: None, init, init_std, batch_norm, dropout, pretrained }
             }
-            NetworkStructure::Layers(layers) => {
-                Self { architecture: None, layers: Some(layers), init, init_std, batch_norm: None, dropout: None }
-            }
+            NetworkStructure::Layers(layers) => Self {
+                architecture: None,
+                layers: Some(layers),
+                init,
+                init_std,
+                batch_norm: None,
+                dropout: None,
+                pretrained,
+            },
         }
     }
 }

@@ -14,6 +14,7 @@ pub(super) fn mask_reference(arm: &Arm) -> Option<(&str, &'static str)> {
         MaskSource::MagnitudeAtInit(TargetSize::Like(name)) => Some((name, "magnitude_at_init.like")),
         MaskSource::Dense
         | MaskSource::Iterative
+        | MaskSource::File(_)
         | MaskSource::OneShot(TargetSize::Cut(_))
         | MaskSource::MagnitudeAtInit(TargetSize::Cut(_)) => None,
     }
@@ -109,12 +110,14 @@ pub(super) fn rounds(arm: &Arm, experiment: &Experiment) -> Vec<u32> {
 }
 
 /// Returns the rounds that an arm could have. A dense mask has round 0 only; an arm that prunes iteratively has the
-/// rounds of the experiment, from 1; a grid has a round per entry, from 1; other arms have the rounds of the arm they
-/// refer to.
+/// rounds of the experiment, from 1, and so has a mask file for each round; a single mask file has round 1; a grid has a
+/// round per entry, from 1; other arms have the rounds of the arm they refer to.
 pub(super) fn possible_rounds(arm: &Arm, experiment: &Experiment) -> Vec<u32> {
     match &arm.mask {
         MaskSource::Dense => vec![0],
         MaskSource::Iterative => (1..=experiment.rounds).collect(),
+        MaskSource::File(file) if file.has_rounds() => (1..=experiment.rounds).collect(),
+        MaskSource::File(_) => vec![1],
         MaskSource::OneShot(TargetSize::Cut(grid)) | MaskSource::MagnitudeAtInit(TargetSize::Cut(grid)) => {
             (1..=grid.len() as u32).collect()
         }

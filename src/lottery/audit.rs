@@ -89,11 +89,13 @@ pub fn audit_initial(training: &TrainingSpec, context: PrepareContext<'_>, store
 /// Checks that the running statistics are those of the state that the weights come from, or fresh if that has none.
 fn audit_buffers(training: &TrainingSpec, context: PrepareContext<'_>, loaded: &TensorMap) -> Result<()> {
     let expected = match &training.start {
-        StartRule::Initial | StartRule::Reinit { .. } => TensorMap::default(),
+        StartRule::Initial => context.initial_state(training.replicate).buffers,
+        StartRule::Reinit { .. } => TensorMap::default(),
+        StartRule::File { file, .. } => context.file_state(file, training.replicate)?.buffers,
         StartRule::Rewind { point, .. }
         | StartRule::Shuffle { point }
         | StartRule::ConstantSign { point }
-        | StartRule::Noise { point, .. } => context.rewind_state(point)?.buffers,
+        | StartRule::Noise { point, .. } => context.rewind_state(point, training.replicate)?.buffers,
         StartRule::Final { parent, .. } => context.split_buffers(context.artifacts.final_weights(parent)?).1,
     };
     let expected = if expected.0.is_empty() { context.fresh_buffers() } else { expected };
@@ -132,6 +134,9 @@ pub fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &M
                 "a random mask with other counts in a layer"
             );
         }
+        MaskRule::File(file) => {
+            invariant!(*mask == context.file_mask(file, training)?, "a mask other than that in its file");
+        }
     }
     Ok(())
 }
@@ -147,7 +152,7 @@ fn audit_weights(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Ma
         if point.iteration == Iteration(0) {
             return Ok::<_, anyhow::Error>(Snapshot::initial(masked(context.draw_initial(training.replicate))));
         }
-        let stored = context.rewind_state(point)?;
+        let stored = context.rewind_state(point, training.replicate)?;
         let moments = stored.moments.into_iter().map(masked).collect();
         Ok(Snapshot { weights: masked(stored.weights), moments, ..stored })
     };
@@ -192,6 +197,10 @@ fn audit_weights(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Ma
         StartRule::Final { parent, .. } => {
             let source = masked(context.split_buffers(context.artifacts.final_weights(parent)?).0);
             invariant!(same_bits(&source, weights), "a survivor is not at its trained value");
+        }
+        StartRule::File { file, .. } => {
+            let source = masked(context.file_state(file, training.replicate)?.weights);
+            invariant!(same_bits(&source, weights), "a survivor is not at its value in the file");
         }
     }
     Ok(())

@@ -31,6 +31,7 @@ impl TrainingSpec {
             | MaskRule::OneShot { .. }
             | MaskRule::MagnitudeAtInit
             | MaskRule::Of { .. }
+            | MaskRule::File(_)
             | MaskRule::Random { .. } => None,
         };
         Lineage {

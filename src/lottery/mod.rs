@@ -52,6 +52,7 @@ mod plan_builder;
 mod prepare;
 mod resolved;
 mod rules;
+mod source_files;
 mod study;
 mod surroundings;
 #[cfg(test)]
@@ -71,6 +72,7 @@ pub use plan::{DENSE, Plan};
 pub use prepare::{ArtifactSource, PrepareContext, all_ones, prepare, unmasked_start};
 pub use resolved::ResolvedExperiment;
 pub use rules::{Dependency, MaskRule, ReferencePoint, RewindPoint, StartRule};
+pub use source_files::{FileContents, FileUse, FilesByPath, source_file_paths};
 pub use study::Study;
 pub use surroundings::Surroundings;
 pub use training::TrainingSpec;

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 use super::arm_graph::{self, mask_reference};
 use super::resolved::ResolvedExperiment;
 use super::rules::{MaskRule, ReferencePoint, RewindPoint, StartRule};
+use super::source_files::FittedMask;
 use super::training::{KeyContent, SharedKeyContent, TrainingSpec};
 use super::validate_arms::{ValidArms, grid};
 use crate::base::key::ContentHash;
 use crate::base::units::{Fraction, Iteration, Round};
 use crate::config::{
-    Arm, Criterion, Diagnostic, Experiment, MaskSource, PruneConfig, ReferenceWeights, TargetSize, TrainingTime,
-    WeightSource,
+    Arm, Criterion, Diagnostic, Experiment, MaskSource, PruneConfig, ReferenceWeights, SourceFile, TargetSize,
+    TrainingTime, WeightSource,
 };
 use crate::data::WHOLE_VALIDATION;
 use crate::engine::EngineKind;
@@ -90,6 +91,25 @@ impl TrainingCoords {
     }
 }
 
+/// The numbers of weights that the masks of an arm keep.
+#[derive(Clone)]
+enum ArmCounts {
+    /// By round from 0, the same for every replicate.
+    ByRound(Arc<Vec<RemainingCounts>>),
+    /// Those of masks in files, by replicate and round.
+    OfFiles(Arc<BTreeMap<(u32, u32), RemainingCounts>>),
+}
+
+impl ArmCounts {
+    /// Returns the counts of a replicate at a round that the arm has.
+    fn of(&self, replicate: u32, round: Round) -> RemainingCounts {
+        match self {
+            Self::ByRound(counts) => counts[round.0 as usize].clone(),
+            Self::OfFiles(counts) => counts[&(replicate, round.0)].clone(),
+        }
+    }
+}
+
 /// An arm with its references and times resolved.
 pub(super) struct ResolvedArm<'a> {
     /// The arm's name.
@@ -100,8 +120,8 @@ pub(super) struct ResolvedArm<'a> {
     pub(super) rounds: Vec<Round>,
     /// Index of the arm it refers to.
     source: Option<usize>,
-    /// The number of weights kept, by round from 0.
-    counts: Arc<Vec<RemainingCounts>>,
+    /// The number of weights kept.
+    counts: ArmCounts,
     /// The iteration k of the rewind point θₖ: with weights `rewind` its own, with weights `final` 0 (not used), else
     /// that of the arm whose mask it takes, or 0.
     rewind_to: Iteration,
@@ -188,10 +208,13 @@ impl<'a> PlanBuilder<'a> {
                 let sizes = resolved.network.weight_counts();
                 let one_shot = |&fraction: &f64| resolved.pruning.one_shot(Fraction::saturating(fraction), sizes);
                 let counts = grid.iter().map(one_shot);
-                Arc::new(std::iter::once(self.dense_counts.clone()).chain(counts).collect())
+                ArmCounts::ByRound(Arc::new(std::iter::once(self.dense_counts.clone()).chain(counts).collect()))
             }
-            (None, Some(source)) => Arc::clone(&self.arms[source].counts),
-            (None, None) => Arc::clone(counts_by_round),
+            (None, Some(source)) => self.arms[source].counts.clone(),
+            (None, None) => match &arm.mask {
+                MaskSource::File(file) => ArmCounts::OfFiles(Arc::new(self.file_counts(name, file, arm, experiment)?)),
+                _ => ArmCounts::ByRound(Arc::clone(counts_by_round)),
+            },
         };
         let iteration = |key: &str, time: Option<TrainingTime>| {
             let iteration = time.map_or(0, |time| time.to_iterations(resolved.iterations_per_epoch));
@@ -213,12 +236,46 @@ impl<'a> PlanBuilder<'a> {
                 (iteration, iteration)
             }
             WeightSource::Final { lr_from } => (Iteration(0), iteration("lr_from", lr_from)?),
+            WeightSource::File(_) => (Iteration(0), Iteration(0)),
             WeightSource::Reinit | WeightSource::Shuffle | WeightSource::ConstantSign | WeightSource::Noise { .. } => {
                 mask_source.map_or((Iteration(0), Iteration(0)), |arm| (arm.rewind_to, arm.starts_at))
             }
         };
         let rounds = arm_graph::rounds(arm, experiment).into_iter().map(Round).collect();
         Ok(ResolvedArm { name, arm, rounds, source, counts, rewind_to, starts_at })
+    }
+
+    /// Returns the numbers of weights that masks in files keep, by replicate and round.
+    ///
+    /// # Errors
+    /// Fails if the masks of two replicates keep different numbers at a round: their mean would have no size.
+    fn file_counts(
+        &self,
+        name: &str,
+        file: &SourceFile,
+        arm: &Arm,
+        experiment: &Experiment,
+    ) -> Result<BTreeMap<(u32, u32), RemainingCounts>, Diagnostic> {
+        let files = &self.resolved.files;
+        let mut counts = BTreeMap::new();
+        for round in arm_graph::rounds(arm, experiment) {
+            for replicate in 1..=experiment.replicates {
+                let mask = files.mask(&files.mask_use(file, replicate, round));
+                let layers = mask.map(FittedMask::kept_counts).unwrap_or_default();
+                counts.insert((replicate, round), RemainingCounts { kept: layers.iter().sum(), layers: Some(layers) });
+            }
+            let kept = |replicate| counts[&(replicate, round)].kept;
+            if let Some(other) = (2..=experiment.replicates).find(|&replicate| kept(replicate) != kept(1)) {
+                let message = format!(
+                    "the masks of round {round} keep {} weights in replicate 1 and {} in replicate {other}",
+                    kept(1),
+                    kept(other)
+                );
+                let hint = "take masks of one size at each round, or one experiment for each";
+                return Err(Diagnostic::new(format!("arms.{name}.mask.file"), message).hint(hint));
+            }
+        }
+        Ok(counts)
     }
 
     /// Returns the rule for the mask of the training run at `coords`. `previous`: the previous training run of its arm;
@@ -236,6 +293,9 @@ impl<'a> PlanBuilder<'a> {
             }
             MaskSource::OneShot(_) => MaskRule::OneShot { parent: dense },
             MaskSource::MagnitudeAtInit(_) => MaskRule::MagnitudeAtInit,
+            MaskSource::File(file) => {
+                MaskRule::File(self.resolved.files.mask_use(file, coords.replicate, coords.round.0))
+            }
             MaskSource::Of(_) => MaskRule::Of { parent: self.trainings[self.referred_training(coords, *source)].key },
             MaskSource::Random(_) => {
                 MaskRule::Random { like: self.trainings[self.referred_training(coords, *source)].key }
@@ -277,7 +337,7 @@ impl<'a> PlanBuilder<'a> {
         let Some(index) = coords.arm else { return StartRule::Initial };
         let ResolvedArm { arm, rewind_to, starts_at, .. } = self.arms[index];
         let point = RewindPoint { dense, iteration: rewind_to };
-        match arm.weights {
+        match &arm.weights {
             WeightSource::Rewind { to } => {
                 let moments = to.and_then(|target| target.optimizer_state).unwrap_or_default();
                 StartRule::Rewind { point, moments }
@@ -285,7 +345,11 @@ impl<'a> PlanBuilder<'a> {
             WeightSource::Reinit => StartRule::Reinit { iteration: starts_at },
             WeightSource::Shuffle => StartRule::Shuffle { point },
             WeightSource::ConstantSign => StartRule::ConstantSign { point },
-            WeightSource::Noise { factor } => StartRule::Noise { point, factor },
+            &WeightSource::Noise { factor } => StartRule::Noise { point, factor },
+            WeightSource::File(weights) => {
+                let file = self.resolved.files.weights_use(weights, coords.replicate, coords.round.0);
+                StartRule::File { file, which: weights.which }
+            }
             WeightSource::Final { .. } => {
                 StartRule::Final { parent: self.pruned_by(coords, mask), iteration: starts_at }
             }
@@ -324,16 +388,19 @@ impl<'a> PlanBuilder<'a> {
     pub(super) fn add(&mut self, arm: &str, coords: TrainingCoords, mask: MaskRule, start: StartRule) -> ContentHash {
         let TrainingCoords { replicate, repeat, round, .. } = coords;
         let counts = match coords.arm {
-            Some(index) => self.arms[index].counts[round.0 as usize].clone(),
+            Some(index) => self.arms[index].counts.of(replicate, round),
             None => self.dense_counts.clone(),
         };
-        let own = json!({
+        let mut own = json!({
             "replicate": replicate,
             "repeat": repeat,
             "round": round,
             "mask": mask.content(self.prune_content_of(coords, &mask), &counts),
             "start": start.content(),
         });
+        if let Some(pretrained) = self.resolved.files.pretrained_use(replicate) {
+            own["pretrained"] = pretrained.content;
+        }
         let engine = self.resolved.engines.select(&self.resolved.expected_per_layer(&counts));
         let shared = match engine {
             EngineKind::Dense => &self.shared_dense,

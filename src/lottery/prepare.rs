@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 
 use super::rules::{MaskRule, ReferencePoint, RewindPoint, StartRule};
+use super::source_files::FileUse;
 use super::study::Study;
 use super::training::TrainingSpec;
 use super::transform::{add_noise, constant_sign, shuffle};
@@ -61,17 +62,47 @@ impl PrepareContext<'_> {
         Stream { seed: self.study.experiment.seed, replicate, purpose, repeat, round }
     }
 
-    /// Reads the state of a rewind point from the store.
-    pub(super) fn rewind_state(&self, point: &RewindPoint) -> Result<Snapshot> {
+    /// Reads the state of a rewind point of a replicate from the store.
+    pub(super) fn rewind_state(&self, point: &RewindPoint, replicate: u32) -> Result<Snapshot> {
         if point.iteration == Iteration(0) {
-            return Ok(Snapshot::initial(self.artifacts.initial_weights(&point.dense)?));
+            let weights = self.artifacts.initial_weights(&point.dense)?;
+            // The store has θ₀ without buffers, which are fresh unless the weights are pretrained.
+            return Ok(Snapshot { weights, ..self.initial_state(replicate) });
         }
         self.artifacts.snapshot(&point.dense, point.iteration)
     }
 
-    /// Draws θ₀ of a replicate from its random stream.
+    /// Returns θ₀ of a replicate: drawn from its random stream, or from a file if the experiment has pretrained weights.
     pub(super) fn draw_initial(&self, replicate: u32) -> TensorMap {
+        self.initial_state(replicate).weights
+    }
+
+    /// Returns the state of the dense network of a replicate before training: see
+    /// [`draw_initial`](Self::draw_initial).
+    pub(super) fn initial_state(&self, replicate: u32) -> Snapshot {
+        let drawn = self.drawn_init(replicate);
+        match self.study.resolved.files.pretrained(replicate) {
+            Some(pretrained) => pretrained.state(drawn),
+            None => Snapshot::initial(drawn),
+        }
+    }
+
+    /// Draws weights from the random stream of the initial weights of a replicate.
+    fn drawn_init(&self, replicate: u32) -> TensorMap {
         self.draw_weights(Stream::of_replicate(self.study.experiment.seed, replicate, Purpose::Init))
+    }
+
+    /// Returns the state that weights in a file give a training run of a replicate. An output layer that is not in the
+    /// file has the weights that are drawn as initial weights of the replicate.
+    pub(super) fn file_state(&self, file: &FileUse, replicate: u32) -> Result<Snapshot> {
+        let fitted = self.study.resolved.files.weights(file).context("the weights of a file were not read")?;
+        Ok(fitted.state(self.drawn_init(replicate)))
+    }
+
+    /// Returns the mask in a file for a training run.
+    pub(super) fn file_mask(&self, file: &FileUse, training: &TrainingSpec) -> Result<Mask> {
+        let fitted = self.study.resolved.files.mask(file).context("the mask of a file was not read")?;
+        Ok(fitted.mask(&mut self.stream(training, Purpose::Mask).generator(0)))
     }
 
     /// Draws weights from the configured distribution of initial weights.
@@ -167,6 +198,7 @@ fn make_mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mas
         MaskRule::Random { like } => {
             Ok(random_mask(&artifacts.mask(like)?, &mut context.stream(training, Purpose::Mask).generator(0)))
         }
+        MaskRule::File(file) => context.file_mask(file, training),
     }
 }
 
@@ -176,14 +208,14 @@ fn make_start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareCont
     let generator = |purpose| Stream { purpose, ..draws }.generator(0);
     // Returns the weights of the rewind point, changed by `transform`, without optimizer state.
     let transformed = |point: &RewindPoint, purpose, transform: &dyn Fn(&mut TensorMap, &mut Generator)| {
-        let Snapshot { mut weights, buffers, .. } = context.rewind_state(point)?;
+        let Snapshot { mut weights, buffers, .. } = context.rewind_state(point, draws.replicate)?;
         transform(&mut weights, &mut generator(purpose));
         Ok(Snapshot { iteration: point.iteration.0, buffers, ..Snapshot::initial(weights) })
     };
     match rule {
-        StartRule::Initial => Ok(Snapshot::initial(context.draw_initial(draws.replicate))),
+        StartRule::Initial => Ok(context.initial_state(draws.replicate)),
         StartRule::Rewind { point, moments } => {
-            let state = context.rewind_state(point)?;
+            let state = context.rewind_state(point, draws.replicate)?;
             Ok(match moments {
                 RewindOptimizerState::Restore => state,
                 RewindOptimizerState::Reset => Snapshot { moments: Vec::new(), optimizer_steps: 0, ..state },
@@ -207,6 +239,7 @@ fn make_start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareCont
             let (weights, buffers) = context.split_buffers(context.artifacts.final_weights(parent)?);
             Ok(Snapshot { iteration: iteration.0, buffers, ..Snapshot::initial(weights) })
         }
+        StartRule::File { file, .. } => context.file_state(file, draws.replicate),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Resolves an experiment: determines its network, pruning rates, data set, device and engines.
 
+use super::source_files::SourceFiles;
 use super::surroundings::Surroundings;
 use crate::config::{DeviceChoice, Diagnostic, Dtype, Experiment};
 use crate::data::{DatasetInfo, ImageCounts};
@@ -36,6 +37,8 @@ pub struct ResolvedExperiment {
     pub images: ImageCounts,
     /// Optimizer steps of one epoch.
     pub iterations_per_epoch: u64,
+    /// The masks and weights that are taken from files.
+    pub(super) files: SourceFiles,
 }
 
 /// The numbers of images, and the sizes of an epoch that follow from them.
@@ -68,6 +71,8 @@ impl ResolvedExperiment {
         let engines = EngineSelector::new(experiment.run.engine, &spec, lanes)
             .map_err(|unsupported| mistakes.push(unsupported_engine(&unsupported, &spec, device, lanes)));
         let pruning = PruningRates::new(&experiment.prune, &network).map_err(|found| mistakes.extend(found));
+        let files = SourceFiles::new(experiment, &network, &surroundings.files);
+        let files = files.map_err(|found| mistakes.extend(found)).unwrap_or_default();
         let (Ok(engines), Ok(pruning), Some(sizes), true) = (engines, pruning, sizes, mistakes.is_empty()) else {
             return Err(mistakes);
         };
@@ -81,6 +86,7 @@ impl ResolvedExperiment {
             lanes,
             images: sizes.images,
             iterations_per_epoch: sizes.iterations,
+            files,
         })
     }
 

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::source_files::FileUse;
 use crate::base::key::ContentHash;
 use crate::base::units::{Iteration, Round};
-use crate::config::RewindOptimizerState;
+use crate::config::{FileTensors, RewindOptimizerState};
 use crate::prune::RemainingCounts;
 
 /// The reference weights of a mask: the earlier weights that some criteria compare trained weights with. The section
@@ -52,6 +53,8 @@ pub enum MaskRule {
         /// The other training run.
         like: ContentHash,
     },
+    /// The mask in a file.
+    File(FileUse),
 }
 
 impl MaskRule {
@@ -77,6 +80,7 @@ impl MaskRule {
             Self::MagnitudeAtInit => one_step_content(json!({ "at_init": "magnitude" }), prune_content, counts),
             Self::Of { parent } => json!({ "of": parent }),
             Self::Random { like } => json!({ "random": like }),
+            Self::File(file) => json!({ "from": file.content }),
         }
     }
 }
@@ -143,6 +147,13 @@ pub enum StartRule {
         /// The iteration that learning rate and data order continue from.
         iteration: Iteration,
     },
+    /// Weights in a file.
+    File {
+        /// The file.
+        file: FileUse,
+        /// Which of its weights.
+        which: FileTensors,
+    },
 }
 
 impl StartRule {
@@ -150,7 +161,7 @@ impl StartRule {
     /// that are drawn.
     pub(super) fn dependency(&self) -> Option<(&ContentHash, Dependency)> {
         match self {
-            Self::Initial | Self::Reinit { .. } => None,
+            Self::Initial | Self::Reinit { .. } | Self::File { .. } => None,
             Self::Rewind { point, .. }
             | Self::Shuffle { point }
             | Self::ConstantSign { point }
@@ -180,13 +191,14 @@ impl StartRule {
                 point.iteration > Iteration(0)
             }
             Self::Final { .. } => true,
+            Self::File { which, .. } => *which == FileTensors::Trained,
         }
     }
 
     /// Returns the iteration that learning rate and data order continue from.
     pub fn iteration(&self) -> Iteration {
         match self {
-            Self::Initial => Iteration(0),
+            Self::Initial | Self::File { .. } => Iteration(0),
             Self::Rewind { point, .. }
             | Self::Shuffle { point }
             | Self::ConstantSign { point }
@@ -209,6 +221,7 @@ impl StartRule {
             Self::ConstantSign { point } => json!({ "constant_sign": point_content(point) }),
             Self::Noise { point, factor } => json!({ "noise": point_content(point), "factor": factor }),
             Self::Final { parent, iteration } => json!({ "final": parent, "iteration": iteration }),
+            Self::File { file, .. } => json!({ "from": file.content }),
         }
     }
 }

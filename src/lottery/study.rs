@@ -3,6 +3,7 @@
 use super::plan::Plan;
 use super::resolved::ResolvedExperiment;
 use super::surroundings::Surroundings;
+use super::training::TrainingSpec;
 use super::validate_arms::validate_arms;
 use crate::base::format::with_thousands;
 use crate::base::units::Iteration;
@@ -46,6 +47,7 @@ impl Study {
         let mut warnings = even_kernel_warnings(&self.experiment.network, &self.resolved.network);
         warnings.extend(self.resolved.images.warning());
         warnings.extend(self.no_weights_warning());
+        warnings.extend(self.resolved.files.notes());
         let TrainConfig { iterations, evaluate_every, .. } = self.experiment.train;
         if evaluate_every > iterations {
             let [iterations, evaluate_every] = [iterations, evaluate_every].map(with_thousands);
@@ -78,6 +80,12 @@ impl Study {
         ];
         let settings: Vec<String> = settings.into_iter().flatten().collect();
         format!("a training run that diverges needs a smaller {}", settings.join(" or "))
+    }
+
+    /// Returns whether a training run starts from trained weights, so that the evaluation at its start may be the early
+    /// stop: see [`StartRule::is_trained`]. Pretrained initial weights are trained.
+    pub fn starts_trained(&self, training: &TrainingSpec) -> bool {
+        training.start.is_trained() || self.resolved.files.is_pretrained() && training.start.is_initial()
     }
 
     /// Returns the last iteration of every training run.

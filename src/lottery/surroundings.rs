@@ -1,5 +1,6 @@
 //! The surroundings of an experiment: the data set found on this machine, and whether CUDA can be used.
 
+use super::source_files::FilesByPath;
 use crate::config::Diagnostic;
 use crate::data::DatasetInfo;
 
@@ -11,4 +12,6 @@ pub struct Surroundings {
     pub dataset: Result<DatasetInfo, Diagnostic>,
     /// The reason why CUDA cannot be used; `None` where it can.
     pub cuda_unavailable: Option<String>,
+    /// The files that the experiment takes masks and weights from, by path.
+    pub files: FilesByPath,
 }

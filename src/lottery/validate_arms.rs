@@ -77,7 +77,7 @@ fn is_random(arm: &Arm, criterion: Criterion) -> bool {
         || match arm.mask {
             MaskSource::Random(_) => true,
             MaskSource::Iterative | MaskSource::OneShot(_) => criterion.is_random(),
-            MaskSource::Dense | MaskSource::Of(_) | MaskSource::MagnitudeAtInit(_) => false,
+            MaskSource::Dense | MaskSource::Of(_) | MaskSource::MagnitudeAtInit(_) | MaskSource::File(_) => false,
         }
 }
 
@@ -113,7 +113,7 @@ fn check_final_weights(name: &str, arm: &Arm, experiment: &Experiment) -> Option
 fn is_pruned_by_training(arm: &Arm, arms: &Arms) -> bool {
     match arm.mask {
         MaskSource::Iterative | MaskSource::OneShot(_) => true,
-        MaskSource::Dense | MaskSource::MagnitudeAtInit(_) => false,
+        MaskSource::Dense | MaskSource::MagnitudeAtInit(_) | MaskSource::File(_) => false,
         MaskSource::Of(_) | MaskSource::Random(_) => {
             referenced_arm(arm, arms).is_some_and(|arm| is_pruned_by_training(arm, arms))
         }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::run::Run;
 use crate::artifacts::arms;
-use crate::config::{Arm, Experiment, MaskSource, WeightSource};
+use crate::config::{Arm, Experiment, FileTensors, FileWeights, MaskSource, WeightSource};
 use crate::lottery::DENSE;
 
 /// The role of an arm in its experiment.
@@ -34,7 +34,11 @@ fn known_role(name: &str, experiment: Option<&Experiment>) -> Option<ArmRole> {
     let (_, arm) = experiment.arms.0.iter().find(|(other, _)| other == name)?;
     let mask_of = match &arm.mask {
         MaskSource::Of(other) | MaskSource::Random(other) => Some(other.clone()),
-        MaskSource::Dense | MaskSource::Iterative | MaskSource::OneShot(_) | MaskSource::MagnitudeAtInit(_) => None,
+        MaskSource::Dense
+        | MaskSource::Iterative
+        | MaskSource::OneShot(_)
+        | MaskSource::MagnitudeAtInit(_)
+        | MaskSource::File(_) => None,
     };
     Some(ArmRole { arm: name.to_owned(), is_ticket: is_ticket(arm, experiment), mask_of })
 }
@@ -64,8 +68,11 @@ pub(super) enum PaperRole {
 
 /// Returns whether an arm may be a winning ticket: its mask is pruned by trained weights, and its weights are rewound.
 /// The mask may also be that of another arm that continues training instead of rewinding, as in the paper's Appendix B.
+/// A ticket of another experiment has its mask and the weights that its training started from in a file.
 pub(super) fn is_ticket(arm: &Arm, experiment: &Experiment) -> bool {
+    let is_transferred = |weights: &FileWeights| weights.which == FileTensors::Start;
     let is_pruned = match &arm.mask {
+        MaskSource::File(_) => return matches!(&arm.weights, WeightSource::File(weights) if is_transferred(weights)),
         MaskSource::Iterative | MaskSource::OneShot(_) => true,
         MaskSource::Of(name) => continues_training(name, experiment),
         MaskSource::Dense | MaskSource::Random(_) | MaskSource::MagnitudeAtInit(_) => false,

@@ -27,7 +27,7 @@ impl RowBuilder<'_> {
         let kept = result.map_or(spec.counts.kept, |result| result.weights_kept.iter().sum());
         let remaining = kept as f64 / total as f64;
         let done = result.filter(|result| result.outcome == Outcome::Done);
-        let early = done.and_then(|result| result.curve.early_stop(spec.start.is_trained()));
+        let early = done.and_then(|result| result.curve.early_stop(self.study.starts_trained(spec)));
         let last = done.and_then(|result| result.curve.last());
         RoundRow {
             experiment: self.study.experiment.name.clone(),

@@ -52,7 +52,7 @@ impl<'a> TicketExport<'a> {
             is_compact: false,
             network: NetworkDescription::of(&network),
             inputs: InputMap::of(&self.normalization(), network.input[0]),
-            scores: TicketScore::of(last, stored.curve.early_stop(spec.start.is_trained()), study.resolved.images),
+            scores: TicketScore::of(last, stored.curve.early_stop(study.starts_trained(spec)), study.resolved.images),
             training: self.origin(spec, mask.kept_total(), start.iteration)?,
             tensors_sha256: String::new(),
         };

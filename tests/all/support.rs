@@ -243,6 +243,7 @@ pub(crate) fn study(document: &lth::config::ConfigDocument) -> lth::lottery::Stu
     let surroundings = lth::lottery::Surroundings {
         dataset: lth::data::inspect(&experiment.data).map(|(info, _)| info),
         cuda_unavailable: Some("no GPU in these tests".to_owned()),
+        files: lth::lottery::FilesByPath::new(),
     };
     lth::lottery::Study::resolve(experiment, surroundings).unwrap()
 }

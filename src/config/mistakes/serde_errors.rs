@@ -168,6 +168,8 @@ fn example_for_key(key: &str) -> Option<String> {
         "include" => "[\"conv\"]",
         "augment" => "{ flip = true, crop = 4 }",
         "dir" => "\"my_digits\"",
+        "file" | "path" => "\"ticket.safetensors\"",
+        "which" => "\"start\"",
         _ => return None,
     };
     Some(format!("such as `{} = {value}`", last_key(key)))
