@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::artifacts::{
-    InProgress, InferenceTiming, RoundRow, Ticket, TicketCheck, TicketLayer, TicketOrigin, TicketScore, TicketSizes,
-    VerifiedScore,
-};
+use crate::artifacts::{InProgress, RoundRow};
 use crate::data::DatasetSummary;
 use crate::report::{BestRound, RunState, Verdict};
 use crate::runner::{Check, RunProgress};
@@ -100,122 +97,9 @@ pub(super) struct BestPoint {
     pub(super) best: BestRound,
 }
 
-/// The result of `lth ticket show --json`.
+/// The result of a command that measures the trained networks of a run, with `--json`: one line.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub(super) struct TicketResult {
-    /// The file.
-    pub(super) file: PathBuf,
-    /// Size of the file in bytes.
-    pub(super) bytes: u64,
-    /// Whether units without effect were removed.
-    pub(super) is_compact: bool,
-    /// Shape of an image: channels, height, width.
-    pub(super) input: [usize; 3],
-    /// Number of classes.
-    pub(super) classes: usize,
-    /// Number of conv and linear weights that the mask of the file keeps.
-    pub(super) weights_kept: u64,
-    /// Number of conv and linear weights in the file.
-    pub(super) weights_total: u64,
-    /// The layers with weights, in the order of the network.
-    pub(super) layers: Vec<TicketLayer>,
-    /// Loss and accuracy of the trained network on each split.
-    pub(super) scores: Vec<TicketScore>,
-    /// The training run.
-    pub(super) training: TicketOrigin,
-    /// Checks of the file.
-    pub(super) checks: Vec<TicketCheck>,
-}
-
-impl TicketResult {
-    /// Returns the description of the ticket in a file.
-    pub(super) fn new(file: &Path, ticket: &Ticket) -> Self {
-        Self {
-            file: file.to_owned(),
-            bytes: file.metadata().map_or(0, |metadata| metadata.len()),
-            is_compact: ticket.info.is_compact,
-            input: ticket.network.input,
-            classes: ticket.network.classes,
-            weights_kept: ticket.mask.kept_total(),
-            weights_total: ticket.mask.total(),
-            layers: ticket.layers(),
-            scores: ticket.info.scores.clone(),
-            training: ticket.info.training.clone(),
-            checks: ticket.checks(),
-        }
-    }
-}
-
-/// The result of `lth ticket export --json`: one line.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub(super) struct TicketExportResult {
-    /// The files, in the order of the plan.
-    pub(super) files: Vec<ExportedTicket>,
-    /// Exit code of the command.
-    pub(super) exit_code: u8,
-    /// Messages about training runs that were to be trained again for their weights and failed.
-    pub(super) errors: Vec<String>,
-}
-
-/// An exported ticket.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub(super) struct ExportedTicket {
-    /// The file.
-    pub(super) file: PathBuf,
-    /// The arm's name.
-    pub(super) arm: String,
-    /// The replicate, from 1.
-    pub(super) replicate: u32,
-    /// The repeat, from 1.
-    pub(super) repeat: u32,
-    /// The round, from 0.
-    pub(super) round: u32,
-    /// SHA-256 of the file.
-    pub(super) sha256: String,
-}
-
-/// The result of `lth ticket verify --json`.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub(super) struct TicketVerifyResult {
-    /// The file.
-    pub(super) file: PathBuf,
-    /// Whether all scores agree and all checks pass.
-    pub(super) agrees: bool,
-    /// The score on each split.
-    pub(super) scores: Vec<VerifiedScore>,
-    /// Checks of the file.
-    pub(super) checks: Vec<TicketCheck>,
-}
-
-/// The result of `lth ticket compact --json`.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub(super) struct TicketCompactResult {
-    /// The file that was written.
-    pub(super) file: PathBuf,
-    /// The sizes before and after.
-    pub(super) sizes: TicketSizes,
-}
-
-/// The result of `lth ticket bench --json`.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub(super) struct TicketBenchResult {
-    /// The file.
-    pub(super) file: PathBuf,
-    /// Name of the processor, of which one thread is used.
-    pub(super) processor: String,
-    /// Version of libtorch.
-    pub(super) libtorch: &'static str,
-    /// Number of measurements of each form and batch.
-    pub(super) samples: usize,
-    /// The timings, by batch and form.
-    pub(super) timings: Vec<InferenceTiming>,
-    /// For each batch, a sentence: whether the kept weights alone are faster than the dense network.
-    pub(super) conclusions: Vec<String>,
-}
-
-/// The result of `lth stability --json`: one line.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub(super) struct StabilityResult {
+pub(super) struct MeasuringResult {
     /// Name of the run.
     pub(super) run: String,
     /// Folder of the run.
@@ -226,7 +110,7 @@ pub(super) struct StabilityResult {
     pub(super) ended: UtcTime,
     /// Number of training runs that were selected.
     pub(super) selected: usize,
-    /// Number of these whose networks on the line to the copy have been measured; they are in `stability.csv`.
+    /// Number of these that have been measured; they are in the CSV files of the command.
     pub(super) measured: usize,
     /// Path of the report.
     pub(super) report: PathBuf,

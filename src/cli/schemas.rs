@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 
 use super::events::EventLine;
 use super::json::{
-    CleanResult, DataShowResult, InitResult, ReportResult, RmResult, RunResult, ShowResult, StabilityResult,
-    SweepResult, TicketBenchResult, TicketCompactResult, TicketExportResult, TicketResult, TicketVerifyResult,
-    VerifyResult,
+    CleanResult, DataShowResult, InitResult, MeasuringResult, ReportResult, RmResult, RunResult, ShowResult,
+    SweepResult, VerifyResult,
 };
 use super::release_manifest::ReleaseManifest;
+use super::ticket::json::{
+    TicketBenchResult, TicketCompactResult, TicketExportResult, TicketResult, TicketVerifyResult,
+};
 use crate::artifacts::{
     Checksummed, CurveRow, LayerRow, RoundRow, RunManifest, StabilityRow, TimingRow, WeightRow, summary_columns,
 };
@@ -43,7 +45,7 @@ const fn output<T: JsonSchema>(name: &'static str, heading: &'static str) -> Out
 const OUTPUTS: [Output; 33] = [
     output::<RunResult>("run", "`lth run --json`"),
     output::<SweepResult>("sweep", "the last line of `lth run --json` for a sweep"),
-    output::<StabilityResult>("stability", "`lth stability --json`"),
+    output::<MeasuringResult>("stability", "`lth stability --json`"),
     output::<TicketExportResult>("ticket-export", "`lth ticket export --json`"),
     output::<TicketResult>("ticket-show", "`lth ticket show --json`"),
     output::<TicketVerifyResult>("ticket-verify", "`lth ticket verify --json`"),

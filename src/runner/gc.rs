@@ -310,6 +310,10 @@ mod tests {
             assert!(!may_be_freed(spec, true, true)[2], "{rule}: the next round of a chain would compare with it");
             rules.insert(rule);
         }
-        assert_eq!(rules.len(), 6, "every mask rule but that of files, which give plain entries as `of` does: {rules:?}");
+        assert_eq!(
+            rules.len(),
+            6,
+            "every mask rule but that of files, which give plain entries as `of` does: {rules:?}"
+        );
     }
 }

@@ -7,9 +7,9 @@ use anyhow::Result;
 use clap::Args;
 
 use super::super::folders;
-use super::super::json::TicketBenchResult;
 use super::compact::compact_ticket;
 use super::file::read_ticket;
+use super::json::TicketBenchResult;
 use crate::artifacts::{InferenceTiming, InputMap, Ticket};
 use crate::base::rng::{Purpose, Stream};
 use crate::base::tensors::{Snapshot, TensorMap};

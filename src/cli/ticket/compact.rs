@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::Args;
 
 use super::super::folders;
-use super::super::json::TicketCompactResult;
 use super::file::{check_new, read_ticket};
+use super::json::TicketCompactResult;
 use crate::artifacts::{Ticket, TicketInfo, TicketSizes};
 use crate::network::{NetworkDescription, compact};
 use crate::system::exit::Exit;

@@ -5,41 +5,28 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use super::super::execution::register_run;
-use super::super::filter::RowFilter;
 use super::super::folders;
-use super::super::json::{ExportedTicket, TicketExportResult};
-use super::super::load::{RunsArgs, workers};
-use super::super::output::OutputArgs;
-use super::super::selection::newest_run;
+use super::super::measured_run::{MeasureArgs, MeasuredRun};
 use super::super::stop_notice::with_stop_notice;
-use super::super::stored_study::study_of_run;
 use super::super::trainers::EngineTrainerFactory;
 use super::file::check_new;
+use super::json::{ExportedTicket, TicketExportResult};
 use crate::artifacts::RoundRow;
 use crate::base::format::count_of;
 use crate::base::key::sha256;
 use crate::base::outcome::OutcomeKind;
-use crate::config::{KeepWeights, UsageError};
+use crate::config::UsageError;
 use crate::lottery::{Plan, TrainingSpec};
 use crate::report::{Run, resolved_config};
-use crate::runner::{
-    RowBuilder, RunContext, RunFiles, Runner, Selection, Store, TicketExport, TrainingId, plan_for_final_weights,
-};
-use crate::system::cancel::CancelToken;
+use crate::runner::{RunContext, TicketExport, TrainingId, plan_for_final_weights};
 use crate::system::exit::Exit;
 use crate::system::{env, files};
 use crate::ui;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
-    /// The run: its folder, its name, or the name of its experiment.
-    #[arg(value_parser = folders::path_parser())]
-    run: PathBuf,
     #[command(flatten)]
-    runs: RunsArgs,
-    #[command(flatten)]
-    filter: RowFilter,
+    measured: MeasureArgs,
     /// Select this replicate only (repeatable).
     #[arg(long, value_name = "N")]
     replicate: Vec<u32>,
@@ -53,11 +40,6 @@ pub(super) struct ExportArgs {
     /// Replace files that exist.
     #[arg(long)]
     force: bool,
-    /// Folder of the built-in data sets, which is needed if weights have to be trained again [default: that of the run].
-    #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
-    data_dir: Option<PathBuf>,
-    #[command(flatten)]
-    output: OutputArgs,
 }
 
 /// Runs `lth ticket export` and returns its exit code.
@@ -66,25 +48,26 @@ pub(super) struct ExportArgs {
 /// Fails if the run cannot be found, a file cannot be read or written, or weights cannot be trained again. Returns a
 /// [`UsageError`] if no network is selected, or if several are to be written to one file.
 pub(super) fn run(args: &ExportArgs) -> Result<Exit> {
-    let cancel = CancelToken::on_signals().context("could not listen for signals")?;
-    let runs = args.runs.folder()?;
-    let run = Run::open(newest_run(&runs, &args.run, "exporting from")?)?;
-    args.filter.check(run.rounds.iter(), &format!("`{}`", run.name()))?;
-    let rows = selected(args, &run)?;
+    let (measured, images) = MeasuredRun::open(&args.measured)?;
+    let MeasuredRun { run, study, store, cancel, .. } = &measured;
+    let output = &args.measured.output;
+    let rows = selected(args, run)?;
     let paths: Vec<PathBuf> = rows.iter().map(|row| path_of(&args.out, row)).collect();
     check_paths(args, &rows, &paths)?;
-    let (study, images) = study_of_run(&run.dir, run.manifest.as_ref(), args.data_dir.as_ref())?;
-    let _running = register_run(&study.plan, &runs, &run.dir, &cancel, &ui::eprint_line)?;
-    let store = Store { runs };
-    let trainers = EngineTrainerFactory::new(&study, images);
-    let sink = args.output.sink()?;
-    let context = RunContext { study: &study, store: &store, sink: &sink, cancel: &cancel, trainers: &trainers };
+    let trainers = EngineTrainerFactory::new(study, images);
+    let sink = output.sink()?;
+    let context = RunContext { study, store, sink: &sink, cancel, trainers: &trainers };
     let specs: Vec<&TrainingSpec> = rows.iter().map(|row| spec_of(&study.plan, row)).collect::<Result<_>>()?;
-    let missing = plan_for_final_weights(&study, &store, &specs);
+    let missing = plan_for_final_weights(&study.plan, store, &specs);
     let errors = if missing.trainings.is_empty() {
         Vec::new()
     } else {
-        with_stop_notice(&cancel, &sink, || train_again(&context, &run, &missing, args))?
+        if output.shows_progress() {
+            let count = count_of(missing.trainings.len() as u64, "training run");
+            ui::eprint_line(&format!("{count} to repeat, because weights were freed (`run.keep`)"));
+        }
+        let workers = args.measured.workers(study);
+        with_stop_notice(cancel, &sink, || measured.train(context, &missing, workers))?
     };
     if let Some(exit) = cancel.exit_code() {
         ui::eprint_line(&format!("stopped before anything was written. Resume with:\n  {}", env::command()));
@@ -104,7 +87,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<Exit> {
     }
     let exit = if errors.is_empty() { Exit::Success } else { Exit::Failure };
     let result = TicketExportResult { files, exit_code: exit.code(), errors };
-    args.output.print(&result, || text(&result))?;
+    output.print(&result, || text(&result))?;
     sink.check()?;
     Ok(exit)
 }
@@ -127,7 +110,7 @@ fn selected<'a>(args: &ExportArgs, run: &'a Run) -> Result<Vec<&'a RoundRow>> {
     let rows: Vec<&RoundRow> = run
         .rounds
         .iter()
-        .filter(|row| args.filter.matches(row))
+        .filter(|row| args.measured.filter.matches(row))
         .filter(|row| is_named(&args.replicate, row.replicate) && is_named(&args.repeat, row.repeat))
         .collect();
     let refuse =
@@ -174,20 +157,4 @@ fn spec_of<'a>(plan: &'a Plan, row: &RoundRow) -> Result<&'a TrainingSpec> {
         let key = &row.key;
         format!("the experiment has no training run {key} here: another version of lth made it, or its data are others")
     })
-}
-
-/// Trains again what lacks final weights. Returns a message for each failure.
-fn train_again(context: &RunContext<'_>, run: &Run, plan: &Plan, args: &ExportArgs) -> Result<Vec<String>> {
-    if args.output.shows_progress() {
-        let count = count_of(plan.trainings.len() as u64, "training run");
-        ui::eprint_line(&format!("{count} to repeat, because weights were freed (`run.keep`)"));
-    }
-    let rows = RowBuilder { study: context.study };
-    let files = RunFiles { rows, plan, dir: &run.dir, writes_rows: false, cancel: context.cancel };
-    let keep = KeepWeights::All;
-    let workers = workers(context.study);
-    let runner = Runner { context: *context, plan, selection: &Selection::Whole, keep, files: &files, workers };
-    let outcome = runner.run()?;
-    outcome.stop_error.map_or(Ok(()), Err)?;
-    Ok(outcome.audit_failures.into_iter().chain(outcome.failures).chain(outcome.blocked).collect())
 }

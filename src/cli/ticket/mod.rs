@@ -4,6 +4,7 @@ mod bench;
 mod compact;
 mod export;
 mod file;
+pub(super) mod json;
 mod show;
 mod verify;
 

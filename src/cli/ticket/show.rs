@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::Args;
 
 use super::super::folders;
-use super::super::json::TicketResult;
 use super::file::read_ticket;
+use super::json::TicketResult;
 use crate::system::exit::Exit;
 use crate::ui;
 

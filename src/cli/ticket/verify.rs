@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::Args;
 
 use super::super::folders;
-use super::super::json::TicketVerifyResult;
 use super::file::read_ticket;
+use super::json::TicketVerifyResult;
 use crate::artifacts::{Ticket, TicketScore, VerifiedScore};
 use crate::base::curve::Score;
 use crate::base::tensors::{Snapshot, TensorMap};
