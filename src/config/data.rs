@@ -25,6 +25,10 @@ pub struct DataConfig {
     /// A relative path starts at the working directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
+    /// The classes that are kept, by their labels; the others are left out. They get new labels from 0, in this order.
+    /// Without it, all classes are kept. The constants of `mean_std` stay those of the whole data set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<u32>>,
     /// Number of images held out of the training set for validation; the early stop is determined on them.
     #[serde(default = "default_validation")]
     pub validation: u32,
@@ -209,6 +213,9 @@ impl DataConfig {
             let is_prefix = prefix.as_ref().is_none_or(|prefix| !prefix.is_empty() && !prefix.contains(['/', '\\']));
             let message = "is the beginning of the files' names: not empty, and without `/`";
             checker.require("data.dataset.idx.prefix", is_prefix, message);
+        }
+        if let Some(classes) = &self.classes {
+            checker.require_length("data.classes", classes.len());
         }
         checker.require("data.train_limit", self.train_limit != Some(0), "must be at least 1");
         checker.require("data.test_limit", self.test_limit != Some(0), "must be at least 1");

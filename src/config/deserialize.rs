@@ -114,6 +114,7 @@ fn dummy_item(name: &str) -> Option<Value> {
         "hidden" => json!(1),
         "betas" => json!(0),
         "milestones" => json!("0it"),
+        "classes" => json!(0),
         _ => return None,
     })
 }

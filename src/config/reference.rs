@@ -46,7 +46,15 @@ impl<'a> ReferenceWriter<'a> {
             let target = resolve(self.schema, property);
             let (value, default) = self.value_and_default(object, key, property);
             let _ = writeln!(self.text, "| `{key}` | {value} | {default} | {} |", cell(text(property, "description")));
-            if let Some(members) = target.get("additionalProperties").filter(|members| members.is_object()) {
+            if let Some(alternatives) = target.get("anyOf").and_then(Value::as_array) {
+                for alternative in alternatives.iter().map(|one| resolve(self.schema, one)) {
+                    if alternative.get("properties").is_some() {
+                        self.waiting.push((inner.clone(), alternative));
+                    } else if let Some(all) = alternative.get("oneOf") {
+                        variants.push((key, all));
+                    }
+                }
+            } else if let Some(members) = target.get("additionalProperties").filter(|members| members.is_object()) {
                 let members = resolve(self.schema, members);
                 if members.get("properties").is_some() {
                     self.waiting.push((format!("{inner}.NAME"), members));
@@ -107,7 +115,8 @@ impl<'a> ReferenceWriter<'a> {
     fn kind(&self, property: &Value) -> String {
         let target = resolve(self.schema, property);
         if let Some(all) = target.get("anyOf").and_then(Value::as_array) {
-            return all.iter().map(|one| self.kind(one)).collect::<Vec<_>>().join(" or ");
+            let kind = |one: &Value| if one.get("oneOf").is_some() { "see below".to_owned() } else { self.kind(one) };
+            return all.iter().map(|one| kind(resolve(self.schema, one))).collect::<Vec<_>>().join(" or ");
         }
         if let Some(word) = target.get("const") {
             return format!("`{word}`");

@@ -1,6 +1,7 @@
 //! The built-in data sets that consist of files: facts, pinned checksums and mirrors.
 
 use super::cifar::CIFAR_IMAGE_BYTES;
+use super::class_selection::ClassCounts;
 use super::idx::header_length;
 use crate::config::DatasetSpec;
 
@@ -69,8 +70,21 @@ pub(super) struct BuiltinDataset {
     pub(super) python: Option<PythonFormat>,
     /// Base URLs of the archive, or of the files with `.gz` appended to each name; tried in this order.
     pub(super) mirrors: &'static [&'static str],
+    /// The folder where a package of Debian installs the files; `None` without a package.
+    pub(super) debian_folder: Option<&'static str>,
+    /// Numbers of training images and of test images of each class, by label; `None` if all classes have as many.
+    pub(super) class_counts: Option<[&'static [u32]; 2]>,
     /// Names of the classes by label; empty for digits and for the 100 classes of CIFAR-100.
     pub(super) class_names: &'static [&'static str],
+}
+
+impl BuiltinDataset {
+    /// Returns the numbers of images of each class in the training files and in the test files, by label.
+    pub(super) fn class_counts(&self) -> ClassCounts {
+        let balanced = |images: u32| vec![images / self.classes as u32; self.classes];
+        let counts = |[train, test]: [&[u32]; 2]| [train.to_vec(), test.to_vec()];
+        self.class_counts.map_or_else(|| [balanced(self.train_images), balanced(self.test_images)], counts)
+    }
 }
 
 /// All built-in data sets that consist of files, in the order in which messages list them.
@@ -93,6 +107,11 @@ pub(super) static MNIST: BuiltinDataset = BuiltinDataset {
     archive: None,
     python: None,
     mirrors: &["https://storage.googleapis.com/cvdf-datasets/mnist/", "https://ossci-datasets.s3.amazonaws.com/mnist/"],
+    debian_folder: None,
+    class_counts: Some([
+        &[5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
+        &[980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
+    ]),
     class_names: &[],
 };
 
@@ -117,6 +136,8 @@ pub(super) static FASHION_MNIST: BuiltinDataset = BuiltinDataset {
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     ],
+    debian_folder: Some("/usr/share/datasets/fashion-mnist"),
+    class_counts: None,
     class_names: &[
         "t-shirt",
         "trouser",
@@ -154,6 +175,8 @@ pub(super) static CIFAR10: BuiltinDataset = BuiltinDataset {
     }),
     python: Some(PythonFormat { archive: "cifar-10-python.tar.gz", folder: "cifar-10-batches-py" }),
     mirrors: &["https://www.cs.toronto.edu/~kriz/"],
+    debian_folder: None,
+    class_counts: None,
     class_names: &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
 };
 
@@ -176,6 +199,8 @@ pub(super) static CIFAR100: BuiltinDataset = BuiltinDataset {
     }),
     python: Some(PythonFormat { archive: "cifar-100-python.tar.gz", folder: "cifar-100-python" }),
     mirrors: &["https://www.cs.toronto.edu/~kriz/"],
+    debian_folder: None,
+    class_counts: None,
     class_names: &[],
 };
 

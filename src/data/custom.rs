@@ -77,6 +77,7 @@ pub(super) fn inspect(data: &DataConfig) -> Result<(DatasetInfo, RawImages), Dia
         identity,
         sha256: Some(scanned.sha256),
         note: None,
+        selection: None,
         source: ImageSource::Custom { dataset: data.dataset.clone() },
     };
     Ok((info, scanned.raw))

@@ -86,14 +86,16 @@ impl DatasetDir {
         Self { searched: vec![folder.to_owned()], folder: folder.to_owned(), builtin: None, prefix, unpacked: None }
     }
 
-    /// Returns the folder of a built-in data set in `folder`, the folder of all data sets: of `folder/<name>` and
-    /// `folder` the first with all files, else the first with a file that has content, else the first with an empty
+    /// Returns the folder of a built-in data set in `folder`, the folder of all data sets: of `folder/<name>`, `folder` and
+    /// the folder of Debian's package the first with all files, else the first with a file that has content, else the first with an empty
     /// file, else `folder/<name>`.
     pub(super) fn find(builtin: &'static BuiltinDataset, folder: &Path) -> Self {
         let searched = vec![folder.join(builtin.name), folder.to_owned()];
         let candidates = || searched.iter().map(|folder| Self::at(builtin, folder.clone()));
         let states = |dir: &Self| builtin.files.iter().map(|file| dir.state(file.name)).collect::<Vec<PathState>>();
+        let packaged = builtin.debian_folder.map(|folder| Self::at(builtin, PathBuf::from(folder)));
         let chosen = candidates()
+            .chain(packaged)
             .find(|dir| states(dir).iter().all(|&state| state == PathState::File))
             .or_else(|| candidates().find(|dir| states(dir).contains(&PathState::File)))
             .or_else(|| candidates().find(|dir| states(dir).contains(&PathState::Empty)));

@@ -105,6 +105,8 @@ impl DatasetInfo {
         let source = data.get("source")?;
         let (train_images, test_images) = if *source == self.identity {
             (self.train_images, self.test_images)
+        } else if source.get("only_classes").is_some() {
+            return None;
         } else if source.get("strokes").is_some() {
             (number(source, "train")?, number(source, "test")?)
         } else {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::builtin::BuiltinDataset;
+use super::class_selection::ClassSelection;
 use super::partial_test::PartialTest;
 use super::strokes;
 use crate::config::{DataConfig, DatasetSpec};
@@ -36,6 +37,8 @@ pub struct DatasetInfo {
     pub sha256: Option<String>,
     /// A note that reports and results must show, such as that of a partial test file; `None` for no note.
     pub note: Option<String>,
+    /// The classes that are kept, if these are not all.
+    pub(super) selection: Option<ClassSelection>,
     /// The source of the images, from which [`read`](Self::read) gets them.
     pub(super) source: ImageSource,
 }
@@ -78,6 +81,7 @@ impl DatasetInfo {
             identity: json!({ "strokes": 1, "seed": seed, "train": train_images, "test": test_images }),
             sha256: None,
             note: None,
+            selection: None,
             source: ImageSource::Procedural { seed },
         }
     }
@@ -106,6 +110,7 @@ impl DatasetInfo {
             identity,
             sha256: None,
             note: partial_test.map(|partial| partial.note(builtin)),
+            selection: None,
             source: ImageSource::Builtin { builtin, folder: folder.to_owned() },
         }
     }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::builtin;
 use super::builtin::{BuiltinDataset, FileFormat};
+use super::class_selection::count_classes;
 use super::dataset::{Dataset, Normalization};
 use super::dataset_dir::{DataFile, DatasetDir};
 use super::dirs;
@@ -44,16 +45,38 @@ impl fmt::Display for Unreadable {
 /// # Errors
 /// Returns a diagnostic if custom data are missing or not usable.
 pub fn inspect(data: &DataConfig) -> Result<(DatasetInfo, Option<RawImages>), Diagnostic> {
+    let classes = data.classes.as_deref();
     let Some(builtin) = builtin::of(&data.dataset) else {
         if data.dataset == DatasetSpec::Strokes {
-            return Ok((DatasetInfo::strokes(data), None));
+            let info = DatasetInfo::strokes(data);
+            let Some(classes) = classes else { return Ok((info, None)) };
+            let labels: Vec<u8> = strokes_indices(info.train_images, info.test_images)
+                .map(|index| strokes::label(data.draw_seed(), index))
+                .collect();
+            let counts = count_classes(&labels, info.train_images, info.classes);
+            return Ok((info.select(classes, &counts)?, None));
         }
         let (info, images) = custom::inspect(data)?;
+        let Some(classes) = classes else { return Ok((info, Some(images))) };
+        let counts = count_classes(&images.labels, info.train_images, info.classes);
+        let info = info.select(classes, &counts)?;
+        let images = info.selected(images);
         return Ok((info, Some(images)));
     };
     let folder = dirs::folder(data);
     let partial_test = PartialTest::find(builtin, &mut DatasetDir::find(builtin, &folder));
-    Ok((DatasetInfo::builtin(builtin, &folder, partial_test.as_ref()), None))
+    let info = DatasetInfo::builtin(builtin, &folder, partial_test.as_ref());
+    let Some(classes) = classes else { return Ok((info, None)) };
+    let mut counts = builtin.class_counts();
+    if let Some(partial) = partial_test {
+        counts[1] = partial.class_counts;
+    }
+    Ok((info.select(classes, &counts)?, None))
+}
+
+/// Returns the indices of the images of `strokes`: those of the training images, then those of the test images.
+fn strokes_indices(train_images: u32, test_images: u32) -> impl Iterator<Item = u64> {
+    (0..u64::from(train_images)).chain((0..u64::from(test_images)).map(|index| TEST_OFFSET + index))
 }
 
 /// Loads the data set that `data` names, splits it with `seed`, and verifies every file. `folder` overrides `data.dir`.
@@ -106,12 +129,24 @@ impl DatasetInfo {
     /// # Errors
     /// Fails if a file is missing, not usable or changed since [`inspect`].
     pub fn read(&self) -> Result<RawImages> {
-        match &self.source {
-            ImageSource::Procedural { seed } => Ok(draw(self.train_images, self.test_images, *seed)),
-            ImageSource::Builtin { builtin, folder } => read_builtin(builtin, folder, self.test_images)
-                .with_context(|| Unreadable { builtin: builtin.name, folder: folder.clone() }),
+        let all = (self.train_images, self.test_images);
+        let (train, test) =
+            self.selection.as_ref().map_or(all, |part| (part.whole_train_images, part.whole_test_images));
+        let raw = match &self.source {
+            ImageSource::Procedural { seed } => draw(train, test, *seed),
+            ImageSource::Builtin { builtin, folder } => read_builtin(builtin, folder, test)
+                .with_context(|| Unreadable { builtin: builtin.name, folder: folder.clone() })?,
             ImageSource::Custom { dataset } => custom::reload_verified(dataset, self.sha256.as_deref())
-                .with_context(|| format!("could not read the data in `{}`", self.name)),
+                .with_context(|| format!("could not read the data in `{}`", self.name))?,
+        };
+        Ok(self.selected(raw))
+    }
+
+    /// Returns the images of the classes that are kept.
+    fn selected(&self, raw: RawImages) -> RawImages {
+        match &self.selection {
+            Some(selection) => selection.filter(raw, self.shape.iter().product()),
+            None => raw,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Data sets: images as bytes, verified and split. Independent of tensors and of the terminal.
 
 // A data set: facts, images, splits.
+mod class_selection;
 mod dataset;
 mod image_counts;
 mod info;

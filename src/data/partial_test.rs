@@ -2,6 +2,7 @@
 
 use super::builtin::{BuiltinDataset, FileFormat};
 use super::cifar;
+use super::class_selection::count_classes;
 use super::dataset_dir::{DatasetDir, FileLocation};
 use crate::base::key::sha256;
 
@@ -9,6 +10,8 @@ use crate::base::key::sha256;
 pub(super) struct PartialTest {
     /// Number of records in the file, at least 1.
     pub(super) records: u32,
+    /// Number of records of each class, by label.
+    pub(super) class_counts: Vec<u32>,
     /// SHA-256 of the decompressed file.
     pub(super) sha256: String,
     /// Name of the file in messages.
@@ -22,9 +25,11 @@ impl PartialTest {
         let FileFormat::Cifar { label_bytes, .. } = builtin.format else { return None };
         dir.locate(builtin.last_file().name).filter(FileLocation::is_plain_file)?;
         let file = dir.open(builtin.last_file().name).ok()?;
-        let records = cifar::read(&file.bytes, label_bytes, builtin.classes).ok()?.labels.len() as u32;
+        let labels = cifar::read(&file.bytes, label_bytes, builtin.classes).ok()?.labels;
+        let records = labels.len() as u32;
+        let [_, class_counts] = count_classes(&labels, 0, builtin.classes);
         let is_partial = (1..builtin.test_images).contains(&records);
-        is_partial.then(|| Self { records, sha256: sha256(&file.bytes), file: file.name })
+        is_partial.then(|| Self { records, class_counts, sha256: sha256(&file.bytes), file: file.name })
     }
 
     /// Returns the note that results on this test set must show.

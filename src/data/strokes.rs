@@ -119,6 +119,11 @@ pub(super) fn draw(seed: u64, index: u64, image: &mut [u8; PIXELS]) -> u8 {
     label as u8
 }
 
+/// Returns the digit that image `index` of the data set `seed` shows, without drawing it.
+pub(super) fn label(seed: u64, index: u64) -> u8 {
+    pick(&mut SplitMix::new(mix(seed, index)), DIGITS.len()) as u8
+}
+
 /// Draws one of 0 .. `count`, all equally likely.
 fn pick(random: &mut SplitMix, count: usize) -> usize {
     (random.unit() * count as f64) as usize

@@ -136,6 +136,7 @@ fn example_value(variant: &str, path: &str) -> Option<&'static str> {
         "one_shot" => "{ one_shot = { like = \"winning_ticket\" } }",
         "magnitude_at_init" => "{ magnitude_at_init = { like = \"winning_ticket\" } }",
         "like" => "{ like = \"winning_ticket\" }",
+        "file" => "{ file = \"ticket.safetensors\" }",
         "cut" => "{ cut = [0.5, 0.8, 0.9] }",
         _ => return None,
     })
@@ -148,6 +149,7 @@ fn example_for_key(key: &str) -> Option<String> {
         "data" | "network" | "train" => return Some(format!("begin the section with a line `[{key}]`")),
         "arms" => return Some("each arm is a section, such as `[arms.winning_ticket]`".to_owned()),
         "dataset" => "\"strokes\"",
+        "classes" if parent(key) == "data" => "[0, 1, 2, 3, 4]",
         "rounds" | "classes" => "10",
         "iterations" => "10_000",
         "batch_size" => "60",

@@ -123,6 +123,8 @@ fn tiny() -> (&'static BuiltinDataset, BTreeMap<String, Vec<u8>>) {
         archive: None,
         python: None,
         mirrors: &[],
+        debian_folder: None,
+        class_counts: None,
         class_names: &[],
     };
     let packed =
@@ -346,6 +348,8 @@ fn fetch_verifies_and_unpacks_archive() {
         archive: Some(Archive { name: "all.tar.gz", folder: "inner", sha256: sha256(&packed).leak() }),
         python: None,
         mirrors: &[],
+        debian_folder: None,
+        class_counts: None,
         class_names: &[],
     }));
     let folder = tempfile::tempdir().unwrap();
