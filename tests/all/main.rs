@@ -17,5 +17,6 @@ mod report;
 mod results;
 mod runner;
 mod support;
+mod tickets;
 mod trainer_contract;
 mod verify;
