@@ -7,6 +7,7 @@ use super::claims::{ClaimRow, claims};
 use super::figures::{FigureData, run_figures};
 use super::headline::answer_lines;
 use super::run::{Run, experiment_from, resolved_config};
+use super::transfer::{TransferComparison, transfer_comparisons, transfer_sentences};
 use super::verdict::{Verdict, verdicts};
 use crate::artifacts::{LastEvaluations, StabilityRow};
 use crate::config::Experiment;
@@ -25,6 +26,8 @@ pub struct RunAnalysis {
     pub verdicts: Vec<Verdict>,
     /// The paper's claims about its network, data set and arms; empty if its configuration cannot be read.
     pub(super) claims: Vec<ClaimRow>,
+    /// Comparisons of transferred networks; empty if the experiment has none.
+    pub(super) transfer: Vec<TransferComparison>,
     /// Test accuracies at the iterations of `report.checkpoints`.
     pub(super) checkpoints: Checkpoints,
     /// Rows of `stability.csv`; empty before `lth stability` has measured the run.
@@ -43,10 +46,12 @@ impl RunAnalysis {
         let experiment = resolved_config.as_deref().and_then(experiment_from);
         let verdicts = experiment.as_ref().map_or_else(Vec::new, |experiment| verdicts(&run, experiment));
         let claims = experiment.as_ref().map_or_else(Vec::new, |experiment| claims(&run, experiment));
+        let transfer = experiment.as_ref().map_or_else(Vec::new, |e| transfer_comparisons(&run.rounds, e));
         let checkpoints = Checkpoints::read(&run, experiment.as_ref())?;
         let stability = run.stability()?;
-        let figures = run_figures(&FigureData::new(&run, experiment.as_ref(), &checkpoints, &stability))?;
-        Ok(Self { run, resolved_config, experiment, verdicts, claims, checkpoints, stability, figures })
+        let data = FigureData::new(&run, experiment.as_ref(), &checkpoints, &stability, &transfer);
+        let figures = run_figures(&data)?;
+        Ok(Self { run, resolved_config, experiment, verdicts, claims, transfer, checkpoints, stability, figures })
     }
 
     /// Returns the end of the run's training runs.
@@ -57,6 +62,7 @@ impl RunAnalysis {
     /// Returns the answer of the run as lines for the terminal; empty if its configuration cannot be read.
     pub fn answer_lines(&self) -> Vec<String> {
         let lines = |experiment: &Experiment| answer_lines(&self.verdicts, &self.run.rounds, experiment);
-        self.experiment.as_ref().map_or_else(Vec::new, lines)
+        let lines = self.experiment.as_ref().map_or_else(Vec::new, lines);
+        lines.into_iter().chain(transfer_sentences(&self.transfer)).collect()
     }
 }

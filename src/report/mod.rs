@@ -27,6 +27,7 @@ mod statistics;
 mod table;
 #[cfg(test)]
 mod test_fixtures;
+mod transfer;
 mod verdict;
 
 pub use analysis::RunAnalysis;

@@ -1,7 +1,7 @@
 //! Composition of the page: its sections in their order. The section on a run begins with the answer.
 
 use super::super::analysis::RunAnalysis;
-use super::{Page, PageElement, provenance, setting, tables, verdicts};
+use super::{Page, PageElement, provenance, setting, tables, transfer, verdicts};
 use crate::artifacts::{ConfigDifference, RunLabels, config_differences, config_values, experiment_name};
 use crate::base::format::{count_of, percent};
 use crate::plot::Figure;
@@ -164,6 +164,7 @@ fn run_section(analysis: &RunAnalysis, level: usize, figures: Vec<Figure>) -> Ve
     let mut elements =
         vec![PageElement::Facts(setting::facts(analysis)), PageElement::Heading(level, "Answer".to_owned())];
     elements.extend(verdicts::verdicts(analysis, level + 1));
+    elements.extend(transfer::transfer(analysis, level + 1));
     elements.extend(verdicts::claims(analysis, level + 1));
     if !figures.is_empty() {
         elements.push(PageElement::Heading(level, "Figures".to_owned()));

@@ -7,6 +7,7 @@ mod markdown;
 mod provenance;
 mod setting;
 mod tables;
+mod transfer;
 mod verdicts;
 
 use super::analysis::RunAnalysis;

@@ -11,6 +11,7 @@ mod stability;
 mod sweep;
 mod sweep_heat_map;
 mod training_curves;
+mod transfer;
 mod weights;
 
 use anyhow::Result;
@@ -21,6 +22,7 @@ pub(crate) use self::sweep_heat_map::sweep_heat_map;
 use super::checkpoints::Checkpoints;
 use super::roles::{ArmRole, arm_roles};
 use super::run::Run;
+use super::transfer::TransferComparison;
 use crate::artifacts::{LastEvaluations, RoundGroup, StabilityRow};
 use crate::base::format::capitalize;
 use crate::base::stats::SummaryStats;
@@ -38,6 +40,7 @@ pub(crate) struct FigureData<'a> {
     arms: Vec<ArmRole>,
     checkpoints: &'a Checkpoints,
     stability: &'a [StabilityRow],
+    transfer: &'a [TransferComparison],
     /// The end of the training runs.
     end: LastEvaluations,
     /// The note of every panel of test accuracies or errors; empty if all test images are used.
@@ -51,10 +54,11 @@ impl<'a> FigureData<'a> {
         experiment: Option<&Experiment>,
         checkpoints: &'a Checkpoints,
         stability: &'a [StabilityRow],
+        transfer: &'a [TransferComparison],
     ) -> Self {
         let arms = arm_roles(run, experiment);
         let end = LastEvaluations::of_experiment(&run.rounds, experiment);
-        Self { run, arms, checkpoints, stability, end, test_note: run.test_note().unwrap_or_default() }
+        Self { run, arms, checkpoints, stability, transfer, end, test_note: run.test_note().unwrap_or_default() }
     }
 
     /// Returns the style of an arm, which is the same in every figure of the run; that of the dense network if the run
@@ -76,6 +80,7 @@ impl<'a> FigureData<'a> {
 /// Fails if a file of the run is damaged.
 pub(crate) fn run_figures(data: &FigureData<'_>) -> Result<Vec<Figure>> {
     let mut figures = by_sparsity::figures(data);
+    figures.extend(transfer::figures(data));
     figures.extend(training_curves::figures(data)?);
     figures.extend(stability::figures(data));
     figures.push(layer_density::figure(data)?);
