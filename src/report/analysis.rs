@@ -4,11 +4,12 @@ use anyhow::Result;
 
 use super::checkpoints::Checkpoints;
 use super::claims::{ClaimRow, claims};
-use super::figures::{FigureData, run_figures};
+use super::equal_iterations::EqualIterations;
+use super::figures::{FigureData, MeasuredRows, run_figures};
 use super::headline::answer_lines;
 use super::run::{Run, experiment_from, resolved_config};
 use super::verdict::{Verdict, verdicts};
-use crate::artifacts::{LastEvaluations, StabilityRow};
+use crate::artifacts::{LandscapeRow, LastEvaluations, StabilityRow};
 use crate::config::Experiment;
 use crate::plot::Figure;
 
@@ -27,6 +28,10 @@ pub struct RunAnalysis {
     pub(super) claims: Vec<ClaimRow>,
     /// Test accuracies at the iterations of `report.checkpoints`.
     pub(super) checkpoints: Checkpoints,
+    /// Accuracies at equal iterations; empty if its configuration cannot be read.
+    pub(super) equal: EqualIterations,
+    /// Rows of `landscape.csv`; empty before `lth landscape` has measured the run.
+    pub landscape: Vec<LandscapeRow>,
     /// Rows of `stability.csv`; empty before `lth stability` has measured the run.
     pub stability: Vec<StabilityRow>,
     /// The figures, in the order of the page.
@@ -44,9 +49,26 @@ impl RunAnalysis {
         let verdicts = experiment.as_ref().map_or_else(Vec::new, |experiment| verdicts(&run, experiment));
         let claims = experiment.as_ref().map_or_else(Vec::new, |experiment| claims(&run, experiment));
         let checkpoints = Checkpoints::read(&run, experiment.as_ref())?;
+        let equal = match &experiment {
+            Some(experiment) => EqualIterations::read(&run, experiment)?,
+            None => EqualIterations::default(),
+        };
+        let landscape = run.landscape()?;
         let stability = run.stability()?;
-        let figures = run_figures(&FigureData::new(&run, experiment.as_ref(), &checkpoints, &stability))?;
-        Ok(Self { run, resolved_config, experiment, verdicts, claims, checkpoints, stability, figures })
+        let measured = MeasuredRows { equal: &equal, landscape: &landscape, stability: &stability };
+        let figures = run_figures(&FigureData::new(&run, experiment.as_ref(), &checkpoints, measured))?;
+        Ok(Self {
+            run,
+            resolved_config,
+            experiment,
+            verdicts,
+            claims,
+            checkpoints,
+            equal,
+            landscape,
+            stability,
+            figures,
+        })
     }
 
     /// Returns the end of the run's training runs.

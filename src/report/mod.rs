@@ -3,6 +3,7 @@
 //!
 //! [`Run`] reads the files, [`RunAnalysis`] adds verdicts, claims and figures, and [`files`] writes the report.
 
+mod accuracy_rise;
 mod analysis;
 mod arm_round;
 mod checkpoints;
@@ -11,11 +12,14 @@ mod compare;
 mod condition;
 mod curves;
 mod document;
+mod equal_iterations;
 mod figures;
 mod headline;
+mod landscape;
 mod method;
 mod overview;
 mod paired;
+mod rank_correlation;
 mod render;
 mod result_row;
 mod roles;
@@ -38,6 +42,7 @@ pub use headline::answer_lines;
 pub use overview::{BestRound, RunList, RunOverview, without_superseded};
 pub use render::files;
 pub use result_row::{ResultRow, results_to_csv};
+pub use roles::measured_arms;
 pub use run::{Run, RunState, experiment_of};
 pub use run_difference::{DifferenceRow, MetricDifference, difference_text};
 pub use run_names::run_names;
