@@ -97,9 +97,9 @@ pub(super) struct BestPoint {
     pub(super) best: BestRound,
 }
 
-/// The result of `lth stability --json`: one line.
+/// The result of a command that measures the trained networks of a run, with `--json`: one line.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub(super) struct StabilityResult {
+pub(super) struct MeasuringResult {
     /// Name of the run.
     pub(super) run: String,
     /// Folder of the run.
@@ -110,7 +110,7 @@ pub(super) struct StabilityResult {
     pub(super) ended: UtcTime,
     /// Number of training runs that were selected.
     pub(super) selected: usize,
-    /// Number of these whose networks on the line to the copy have been measured; they are in `stability.csv`.
+    /// Number of these that have been measured; they are in the CSV files of the command.
     pub(super) measured: usize,
     /// Path of the report.
     pub(super) report: PathBuf,

@@ -21,6 +21,7 @@ mod json;
 mod load;
 mod man;
 mod manifest;
+mod measured_run;
 mod output;
 mod overrides;
 mod plan;

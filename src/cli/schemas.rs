@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::events::EventLine;
 use super::json::{
-    CleanResult, DataShowResult, InitResult, ReportResult, RmResult, RunResult, ShowResult, StabilityResult,
+    CleanResult, DataShowResult, InitResult, MeasuringResult, ReportResult, RmResult, RunResult, ShowResult,
     SweepResult, VerifyResult,
 };
 use super::release_manifest::ReleaseManifest;
@@ -42,7 +42,7 @@ const fn output<T: JsonSchema>(name: &'static str, heading: &'static str) -> Out
 const OUTPUTS: [Output; 28] = [
     output::<RunResult>("run", "`lth run --json`"),
     output::<SweepResult>("sweep", "the last line of `lth run --json` for a sweep"),
-    output::<StabilityResult>("stability", "`lth stability --json`"),
+    output::<MeasuringResult>("stability", "`lth stability --json`"),
     output::<EventLine>("events", "`--events FILE`"),
     output::<Estimate>("plan", "`lth plan --json`"),
     output::<SweepEstimate>("plan-sweep", "`lth plan --json` for a sweep"),

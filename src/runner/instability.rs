@@ -5,18 +5,18 @@
 mod copies;
 mod interpolation;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Result, anyhow};
 
 use self::copies::{InterpolationPoint, MeasuredLine};
 use self::interpolation::Interpolator;
 use super::context::RunContext;
 use super::events::Event;
-use super::jobs::StoreIndex;
+use super::measuring::{Measurement, Measurer, measure_in_parallel};
+use super::needed_outputs::NeededOutputs;
 use super::store::Store;
 use crate::artifacts::{StabilityRow, to_checksummed_json};
 use crate::base::key::ContentHash;
@@ -24,7 +24,6 @@ use crate::base::outcome::Outcome;
 use crate::data::Dataset;
 use crate::lottery::{Dependency, Plan, Study, TrainingSpec};
 use crate::system::files;
-use crate::system::parallel::run_in_parallel;
 use crate::system::paths::TrainingDir;
 
 pub use self::copies::CopyPair;
@@ -61,29 +60,14 @@ impl InstabilityAnalysis<'_> {
         let mut copies = Vec::new();
         for pair in pairs {
             needed.add(pair.training.key, Dependency::FinalWeights);
-            if !self.has(&pair.copy, Dependency::FinalWeights) {
+            if !self.context.store.has_output(&pair.copy, Dependency::FinalWeights) {
                 needed.add_dependencies_of(&pair.copy);
                 copies.push(pair.copy.clone());
             }
         }
-        let mut trainings = Vec::new();
-        // In reverse order: when a training run is reached, all that depend on it have added what they need of it.
-        for spec in self.context.study.plan.trainings.iter().rev() {
-            let dependencies = needed.0.remove(&spec.key).unwrap_or_default();
-            if dependencies.into_iter().any(|dependency| !self.has(spec, dependency)) {
-                needed.add_dependencies_of(spec);
-                trainings.push(spec.clone());
-            }
-        }
-        trainings.reverse();
+        let mut trainings = needed.missing_trainings(&self.context.study.plan, self.context.store);
         trainings.extend(copies);
         Plan { trainings }
-    }
-
-    /// Returns whether a training run is stored, did not diverge, and has the outputs that `dependency` names.
-    fn has(&self, spec: &TrainingSpec, dependency: Dependency) -> bool {
-        let store = self.context.store;
-        store.is_done(spec) && store.has(&spec.key, dependency)
     }
 
     /// Measures the lines of `pairs`, whose final weights are stored, in `workers` threads; stores each line and
@@ -93,52 +77,17 @@ impl InstabilityAnalysis<'_> {
     /// Fails if weights cannot be read, a trainer fails, or a file cannot be written. Lines that were measured before
     /// stay stored.
     pub fn measure(&self, pairs: &[CopyPair], dataset: &Arc<Dataset>, workers: usize) -> Result<()> {
-        let queue =
-            MeasureQueue { pairs, next: AtomicUsize::new(0), measured: AtomicUsize::new(0), error: Mutex::default() };
-        run_in_parallel((0..workers.min(pairs.len())).map(|_| || self.measure_queue(&queue, dataset)));
-        let error = queue.error.into_inner().unwrap_or_else(PoisonError::into_inner);
-        error.map_or(Ok(()), Err)
-    }
-
-    /// Measures pairs of the queue until none is left, one fails, or the run is cancelled: the work of one thread.
-    fn measure_queue(&self, queue: &MeasureQueue<'_>, dataset: &Arc<Dataset>) {
-        let mut interpolator = Interpolator::new(&self.context, dataset);
-        while let Some(pair) = queue.pairs.get(queue.next.fetch_add(1, Ordering::Relaxed)) {
-            match self.measure_pair(pair, &mut interpolator) {
-                Ok(Measurement::Stored) => {
-                    let measured = queue.measured.fetch_add(1, Ordering::Relaxed) + 1;
-                    let TrainingSpec { arm, round, replicate, .. } = &pair.training;
-                    let total = queue.pairs.len();
-                    let text = format!("measured {measured} of {total}: {arm} round {round} replicate {replicate}");
-                    self.context.sink.on_event(&Event::Message(&text));
-                }
-                Ok(Measurement::Cancelled) => return,
-                Err(error) => {
-                    // No thread takes another pair.
-                    queue.next.store(queue.pairs.len(), Ordering::Relaxed);
-                    *queue.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Measures and stores the line of a pair.
-    fn measure_pair(&self, pair: &CopyPair, interpolator: &mut Interpolator<'_>) -> Result<Measurement> {
-        let checksums = weight_checksums(self.context.store, pair);
-        let between = checksums.ok_or_else(|| anyhow!("`{}` has not come to its end", pair.copy.key.short()))?;
-        let last = self.points.max(2) - 1;
-        let alphas = (0..=last).map(|point| point as f64 / last as f64);
-        let Some(points) = interpolator.measure(pair, alphas)? else { return Ok(Measurement::Cancelled) };
-        let line = MeasuredLine::new(between, points);
-        let path = self.context.store.runs.training_dir(&pair.copy.key).file(TrainingDir::STABILITY);
-        files::write(&path, &to_checksummed_json(&line)?)?;
-        Ok(Measurement::Stored)
+        measure_in_parallel(pairs, workers, self.context.sink, || LineMeasurer {
+            analysis: *self,
+            interpolator: Interpolator::new(&self.context, dataset),
+        })
     }
 
     /// Returns whether the final weights of both networks of a pair are stored.
     pub fn is_ready(&self, pair: &CopyPair) -> bool {
-        [&pair.training, &pair.copy].into_iter().all(|spec| self.has(spec, Dependency::FinalWeights))
+        [&pair.training, &pair.copy]
+            .into_iter()
+            .all(|spec| self.context.store.has_output(spec, Dependency::FinalWeights))
     }
 
     /// Returns whether one of the networks of a pair diverged.
@@ -229,37 +178,29 @@ fn row(study: &Study, pair: &CopyPair, point: &InterpolationPoint) -> StabilityR
     }
 }
 
-/// The result of measuring a pair.
-enum Measurement {
-    /// The line has been measured and stored.
-    Stored,
-    /// The run was cancelled before the line was measured.
-    Cancelled,
+/// Measures and stores the lines of pairs, in one thread.
+struct LineMeasurer<'a> {
+    analysis: InstabilityAnalysis<'a>,
+    interpolator: Interpolator<'a>,
 }
 
-/// The pairs that the threads of an analysis measure.
-struct MeasureQueue<'a> {
-    pairs: &'a [CopyPair],
-    /// The index of the next pair to be measured.
-    next: AtomicUsize,
-    /// The number of pairs that have been measured.
-    measured: AtomicUsize,
-    /// The error of a thread; the analysis ends with it.
-    error: Mutex<Option<Error>>,
-}
+impl Measurer for LineMeasurer<'_> {
+    type Item = CopyPair;
 
-/// The outputs of training runs that the analysis or other training runs need, by key.
-#[derive(Default)]
-struct NeededOutputs(BTreeMap<ContentHash, Vec<Dependency>>);
-
-impl NeededOutputs {
-    fn add(&mut self, key: ContentHash, dependency: Dependency) {
-        self.0.entry(key).or_default().push(dependency);
+    fn measure(&mut self, pair: &CopyPair) -> Result<Measurement> {
+        let InstabilityAnalysis { context, points } = self.analysis;
+        let checksums = weight_checksums(context.store, pair);
+        let between = checksums.ok_or_else(|| anyhow!("`{}` has not come to its end", pair.copy.key.short()))?;
+        let last = points.max(2) - 1;
+        let alphas = (0..=last).map(|point| point as f64 / last as f64);
+        let Some(points) = self.interpolator.measure(pair, alphas)? else { return Ok(Measurement::Cancelled) };
+        let line = MeasuredLine::new(between, points);
+        let path = context.store.runs.training_dir(&pair.copy.key).file(TrainingDir::STABILITY);
+        files::write(&path, &to_checksummed_json(&line)?)?;
+        Ok(Measurement::Stored)
     }
 
-    fn add_dependencies_of(&mut self, spec: &TrainingSpec) {
-        for (key, dependency) in spec.dependencies() {
-            self.add(*key, dependency);
-        }
+    fn training(pair: &CopyPair) -> &TrainingSpec {
+        &pair.training
     }
 }

@@ -122,6 +122,11 @@ impl Store {
         self.load(training).ok().flatten().is_some_and(|finished| finished.outcome == Outcome::Done)
     }
 
+    /// Returns whether a training run is stored, undamaged, did not diverge, and has the output that `dependency` names.
+    pub(super) fn has_output(&self, training: &TrainingSpec, dependency: Dependency) -> bool {
+        self.is_done(training) && self.has(&training.key, dependency)
+    }
+
     /// Returns the SHA-256 of the final weights of a training run, also if they were freed; `None` if it has none.
     pub(super) fn final_weights_checksum(&self, key: &ContentHash) -> Option<String> {
         Some(self.manifest(key).ok()?.files.get(TrainingDir::FINAL_WEIGHTS)?.sha256.clone())
