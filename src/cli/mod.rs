@@ -18,6 +18,7 @@ mod init;
 mod job_formats;
 mod jobs;
 mod json;
+mod landscape;
 mod load;
 mod man;
 mod manifest;
@@ -89,6 +90,11 @@ enum Command {
     /// the networks on the line between the two.
     #[command(after_help = exit::help())]
     Stability(stability::StabilityArgs),
+    /// Measure the training loss around the starting and the final weights of the networks of a run: how far weights
+    /// move, the gradient at the start, sharpness, and the loss on the line between the two. By default of the dense network,
+    /// the tickets, and their controls with new initial weights.
+    #[command(after_help = exit::help())]
+    Landscape(landscape::LandscapeArgs),
     /// Verify a run: compare every file, mask and weight with what it is made from. Changes nothing.
     #[command(after_help = exit::help())]
     Verify(verify::VerifyArgs),
@@ -149,6 +155,7 @@ fn dispatch(cli: &Cli) -> Exit {
         Command::Show(args) => show::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Stability(args) => stability::run(args),
+        Command::Landscape(args) => landscape::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Runs(args) => runs::run(args),
         Command::Rm(args) => rm::run(args),

@@ -68,7 +68,7 @@ pub use audit::{AuditError, audit_end, audit_initial, audit_mask, audit_start, a
 pub use lineage::Lineage;
 pub use lockstep::{LockstepGroup, lockstep_groups};
 pub use plan::{DENSE, Plan};
-pub use prepare::{ArtifactSource, PrepareContext, all_ones, prepare};
+pub use prepare::{ArtifactSource, PrepareContext, all_ones, prepare, prepare_start};
 pub use resolved::ResolvedExperiment;
 pub use rules::{Dependency, MaskRule, ReferencePoint, RewindPoint, StartRule};
 pub use study::Study;

@@ -114,7 +114,7 @@ pub fn prepare(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<(
 ///
 /// # Errors
 /// Fails if an output of another training run cannot be read, or does not fit the network.
-pub(super) fn prepare_start(training: &TrainingSpec, mask: &Mask, context: PrepareContext<'_>) -> Result<Snapshot> {
+pub fn prepare_start(training: &TrainingSpec, mask: &Mask, context: PrepareContext<'_>) -> Result<Snapshot> {
     // The purpose is a placeholder: `make_start` replaces it by that of each draw.
     let draws = context.stream(training, Purpose::Reinit);
     let mut start = make_start(&training.start, draws, mask, context)?;

@@ -68,6 +68,11 @@ pub(crate) const QUANTITIES: [Quantity; 7] = [
     },
 ];
 
+impl Quantity {
+    /// The quantities that fit a terminal.
+    pub(crate) const SHORT: [Self; 4] = [QUANTITIES[1], QUANTITIES[2], QUANTITIES[4], QUANTITIES[6]];
+}
+
 /// Title of the row of weights remaining, which is compared with training accuracy like the quantities.
 pub(crate) const WEIGHTS_REMAINING: &str = "weights remaining";
 

@@ -3,10 +3,13 @@
 
 use super::PageElement;
 use super::training_accuracy::TicketResults;
-use crate::base::format::{mean_and_range, percent, three_digits};
+use crate::base::format::{mean_and_range, three_digits};
+use crate::lottery::DENSE;
 use crate::report::landscape::{
-    ComparedQuantity, Correlation, LandscapeByKey, LandscapeComparison, QUANTITIES, Tendency, WEIGHTS_REMAINING,
+    ComparedQuantity, Correlation, LandscapeByKey, LandscapeComparison, QUANTITIES, Quantity, Tendency,
+    WEIGHTS_REMAINING,
 };
+use crate::report::landscape_table::landscape_table;
 use crate::report::statistics::Interval;
 use crate::report::table::{Cell, Table};
 
@@ -44,10 +47,9 @@ pub(super) fn landscape(shown: &TicketResults<'_>, level: usize) -> Vec<PageElem
                  norms have the statistics of training images. Mean (minimum–maximum) over n training runs.",
                 first.images, first.points, first.directions
             )));
-            let definition =
-                |quantity: &crate::report::landscape::Quantity| format!("{}: {}.", quantity.title, quantity.definition);
+            let definition = |quantity: &Quantity| format!("{}: {}.", quantity.title, quantity.definition);
             elements.push(PageElement::List(QUANTITIES.iter().map(definition).collect()));
-            elements.push(PageElement::Table(quantity_table(shown, &measured)));
+            elements.push(PageElement::Table(quantity_table(shown)));
         }
     }
     elements.push(PageElement::Text(correlation_text(shown)));
@@ -57,27 +59,12 @@ pub(super) fn landscape(shown: &TicketResults<'_>, level: usize) -> Vec<PageElem
     elements
 }
 
-/// Returns the table of quantities, with a row for each arm and round that was measured.
-fn quantity_table(shown: &TicketResults<'_>, measured: &LandscapeByKey<'_>) -> Table {
-    let titles = ["arm", "round", "weights remaining", "n"];
-    let mut table = Table::new(titles.into_iter().chain(QUANTITIES.iter().map(|quantity| quantity.title)));
-    for group in shown.groups() {
-        let values = QUANTITIES.map(|quantity| group.values(|row| measured.value(row, &quantity)));
-        let n = values.iter().map(Vec::len).max().unwrap_or(0);
-        if n == 0 {
-            continue;
-        }
-        let mut cells = vec![
-            Cell::text(group.arm),
-            Cell::number(group.round),
-            Cell::number(percent(group.weights_remaining())),
-            Cell::number(n),
-        ];
-        let range = |values: &Vec<f64>| (!values.is_empty()).then(|| mean_and_range(values, three_digits));
-        cells.extend(values.iter().map(|values| Cell::optional(range(values))));
-        table.rows.push(cells);
-    }
-    table
+/// Returns the table of quantities of the dense network, the ticket and its control.
+fn quantity_table(shown: &TicketResults<'_>) -> Table {
+    let arms: Vec<&str> = std::iter::once(DENSE).chain(shown.arms()).collect();
+    let rows = &shown.analysis.landscape;
+    let of_arms: Vec<_> = arms.iter().flat_map(|arm| rows.iter().filter(move |row| row.arm == *arm)).collect();
+    landscape_table(&of_arms, &QUANTITIES)
 }
 
 /// Returns a paragraph on how to read the table of correlations.

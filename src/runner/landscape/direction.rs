@@ -113,7 +113,9 @@ mod tests {
     #[test]
     fn directions_of_different_masks_are_drawn_from_the_same_numbers() {
         let (weights, mask) = network();
-        let dense = Mask(mask.0.iter().map(|layer| LayerMask { kept: vec![true; layer.kept.len()], ..layer.clone() }).collect());
+        let dense = Mask(
+            mask.0.iter().map(|layer| LayerMask { kept: vec![true; layer.kept.len()], ..layer.clone() }).collect(),
+        );
         let Direction(sparse) = Direction::draw(&weights, &mask, &mut generator()).unwrap();
         let Direction(full) = Direction::draw(&weights, &dense, &mut generator()).unwrap();
         let ratio = |tensors: &[Vec<f64>]| tensors[0][0] / tensors[0][2];

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 
 use super::super::context::RunContext;
+use super::super::store::Store;
 use super::super::weight_evaluator::{WeightEvaluator, interpolate};
 use super::direction::{Direction, masked_tensor, norm};
 use super::measurement::{ALPHAS, LandscapeDefinition, LandscapeMeasurement, LossPoint};
@@ -33,20 +34,21 @@ struct TrainedNetwork<'a> {
 }
 
 impl<'a> LandscapeMeasurer<'a> {
-    pub(super) fn new(
-        context: &'a RunContext<'a>,
-        dataset: &'a Arc<Dataset>,
-        definition: LandscapeDefinition,
-    ) -> Self {
+    pub(super) fn new(context: &'a RunContext<'a>, dataset: &'a Arc<Dataset>, definition: LandscapeDefinition) -> Self {
         let evaluator = WeightEvaluator::new(context, dataset);
         Self { context, dataset, definition, evaluator, probe: context.trainers.probe(dataset) }
+    }
+
+    /// Returns the store of the run.
+    pub(super) fn store(&self) -> &'a Store {
+        self.context.store
     }
 
     /// Measures a training run whose final weights are stored; `None` if the run was cancelled.
     ///
     /// # Errors
     /// Fails if weights cannot be read, or a trainer or the probe fails.
-    pub(super) fn measure(&mut self, spec: &TrainingSpec) -> Result<Option<LandscapeMeasurement>> {
+    pub(super) fn measurement(&mut self, spec: &TrainingSpec) -> Result<Option<LandscapeMeasurement>> {
         let store = self.context.store;
         let weights = store.final_weights_checksum(&spec.key).context("it has not come to its end")?;
         let network = self.trained_network(spec)?;
@@ -89,7 +91,8 @@ impl<'a> LandscapeMeasurer<'a> {
         let mut kept_values = Vec::new();
         for layer in &network.mask.0 {
             let gradient = gradients.get(&layer.name).with_context(|| format!("no gradient of `{}`", layer.name))?;
-            kept_values.extend(gradient.values.iter().zip(&layer.kept).filter(|(_, kept)| **kept).map(|(value, _)| *value));
+            kept_values
+                .extend(gradient.values.iter().zip(&layer.kept).filter(|(_, kept)| **kept).map(|(value, _)| *value));
         }
         Ok(Some(norm(kept_values.into_iter())).filter(|norm| norm.is_finite()))
     }
@@ -109,7 +112,8 @@ impl<'a> LandscapeMeasurer<'a> {
     /// Evaluates the networks along each random direction from the final weights; `None` if the run was cancelled. The
     /// random numbers depend on the replicate alone, so that arms and rounds are compared along equal directions.
     fn directions(&mut self, network: &TrainedNetwork<'_>) -> Result<Option<Vec<Vec<LossPoint>>>> {
-        let stream = Stream::of_replicate(self.context.study.experiment.seed, network.spec.replicate, Purpose::Direction);
+        let stream =
+            Stream::of_replicate(self.context.study.experiment.seed, network.spec.replicate, Purpose::Direction);
         let mut directions = Vec::new();
         for index in 0..self.definition.directions {
             let direction = Direction::draw(&network.end, &network.mask, &mut stream.generator(index as u64))?;
@@ -125,12 +129,7 @@ impl<'a> LandscapeMeasurer<'a> {
     }
 
     /// Evaluates `weights` under the mask of a network on training images; `None` if the run was cancelled.
-    fn evaluate(
-        &mut self,
-        network: &TrainedNetwork<'_>,
-        weights: TensorMap,
-        alpha: f64,
-    ) -> Result<Option<LossPoint>> {
+    fn evaluate(&mut self, network: &TrainedNetwork<'_>, weights: TensorMap, alpha: f64) -> Result<Option<LossPoint>> {
         let scores = self.evaluator.scores(network.spec.engine, weights, &network.mask, [Split::Train])?;
         Ok(scores.map(|[score]| LossPoint {
             alpha,
@@ -169,11 +168,8 @@ mod tests {
     #[test]
     fn distance_is_over_kept_weights() {
         let tensors = |weights: [f32; 4], bias: f32| {
-            let tensor = |name: &str, values: Vec<f32>| NamedTensor {
-                name: name.to_owned(),
-                shape: vec![values.len()],
-                values,
-            };
+            let tensor =
+                |name: &str, values: Vec<f32>| NamedTensor { name: name.to_owned(), shape: vec![values.len()], values };
             TensorMap(vec![tensor("a.weight", weights.to_vec()), tensor("a.bias", vec![bias])])
         };
         let kept = vec![true, true, false, true];
