@@ -87,6 +87,17 @@ impl EqualIterations {
         Some(self.at(row, time)?.test)
     }
 
+    /// Returns accuracies at one iteration, the dense early stop, for tests: (key, replicate, training accuracy).
+    #[cfg(test)]
+    pub(super) fn at_dense_stop(accuracies: &[(String, u32, f64)]) -> Self {
+        let by_replicate = accuracies.iter().map(|(_, replicate, _)| (*replicate, 1)).collect();
+        let at_iteration = |train: f64| BTreeMap::from([(1, Accuracies { train, test: 0.5 })]);
+        Self {
+            iterations: vec![EqualIteration { is_dense_stop: true, by_replicate }],
+            accuracies: accuracies.iter().map(|(key, _, train)| (key.clone(), at_iteration(*train))).collect(),
+        }
+    }
+
     fn at(&self, row: &RoundRow, time: &EqualIteration) -> Option<Accuracies> {
         self.accuracies.get(&row.key)?.get(time.by_replicate.get(&row.replicate)?).copied()
     }

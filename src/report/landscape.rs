@@ -258,3 +258,6 @@ fn correct(compared: &mut [ComparedQuantity], correlation: impl Fn(&mut Compared
         test.is_corrected = p < 1.0 - LEVEL;
     }
 }
+
+#[cfg(test)]
+mod tests;

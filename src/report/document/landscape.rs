@@ -3,7 +3,7 @@
 
 use super::PageElement;
 use super::training_accuracy::TicketResults;
-use crate::base::format::{mean_and_range, three_digits};
+use crate::base::format::{mean_and_range, three_digits, with_thousands};
 use crate::lottery::DENSE;
 use crate::report::landscape::{
     ComparedQuantity, Correlation, LandscapeByKey, LandscapeComparison, QUANTITIES, Quantity, Tendency,
@@ -45,7 +45,7 @@ pub(super) fn landscape(shown: &TicketResults<'_>, level: usize) -> Vec<PageElem
                 "Measured by `lth landscape`, over the conv and linear weights that the mask keeps, and over {} training \
                  images; lines have {} networks, and sharpness {} directions. Where a network is evaluated, its batch \
                  norms have the statistics of training images. Mean (minimum–maximum) over n training runs.",
-                first.images, first.points, first.directions
+                with_thousands(first.images as u64), first.points, first.directions
             )));
             let definition = |quantity: &Quantity| format!("{}: {}.", quantity.title, quantity.definition);
             elements.push(PageElement::List(QUANTITIES.iter().map(definition).collect()));
@@ -54,6 +54,7 @@ pub(super) fn landscape(shown: &TicketResults<'_>, level: usize) -> Vec<PageElem
     }
     elements.push(PageElement::Text(correlation_text(shown)));
     elements.push(PageElement::Table(correlation_table(&compared, shown.reinit.is_some())));
+    elements.extend(trend(shown, &compared).map(PageElement::Text));
     elements.extend(conclusions(shown, &compared).map(PageElement::Text));
     elements.push(PageElement::Text(NO_CAUSE.to_owned()));
     elements
@@ -123,6 +124,26 @@ fn correlation_cell(correlation: &Correlation) -> Cell {
 fn bounds_text(bounds: &Interval, format: impl Fn(f64) -> String) -> String {
     let signed = |value: f64| format(value).replace('-', "\u{2212}");
     format!("{} ({} to {})", signed(bounds.mean), signed(bounds.low), signed(bounds.high))
+}
+
+/// Returns a sentence on the trend of training accuracy over the rounds of each arm, by its correlation with weights
+/// remaining; `None` if the run has no rounds to correlate.
+fn trend(shown: &TicketResults<'_>, compared: &[ComparedQuantity]) -> Option<String> {
+    let remaining = compared.iter().find(|quantity| quantity.title == WEIGHTS_REMAINING)?;
+    let of_arm = |(arm, correlation): (&str, &Correlation)| {
+        // The accuracy rises as weights are removed if it falls where more weights remain.
+        let answer = match correlation.tendency() {
+            Tendency::Falls => "rises",
+            Tendency::Rises => "falls",
+            Tendency::Undecided => "has no decided trend",
+        };
+        format!("that of {arm} {answer} (n = {})", correlation.values.len())
+    };
+    let arms: Vec<String> = shown.arms().zip([&remaining.ticket, &remaining.reinit]).map(of_arm).collect();
+    let is_known = !remaining.ticket.values.is_empty() || !remaining.reinit.values.is_empty();
+    is_known.then(|| {
+        format!("Training accuracy over all rounds as weights are removed, by the first row: {}.", arms.join("; "))
+    })
 }
 
 /// Returns sentences on the quantities that change with training accuracy in both arms, in one, or in none; `None` if

@@ -110,7 +110,7 @@ fn sentence(rise: &AccuracyRise<'_>) -> String {
     let count = |is_shown: fn(&RoundDifference) -> bool| rise.rounds.iter().filter(|round| is_shown(round)).count();
     format!(
         "At {}, the training accuracy of {} is higher than that of the dense network at {} of {} rounds, lower at {}, and \
-         not distinguished at the others (corrected bounds): that it rises is {}.",
+         not distinguished at the others (corrected bounds); that it is higher at some round: {}.",
         rise.time.name(),
         rise.arm,
         count(RoundDifference::is_above),
