@@ -121,7 +121,12 @@ impl Correlation {
         let most = pairs.values().map(Vec::len).max().unwrap_or(0);
         let estimate = MeanEstimate::of(&values, rounding_std(rank_correlation_step(most)));
         let p = estimate.map(|estimate| (2.0 * estimate.p_above(0.0).min(estimate.p_below(0.0))).min(1.0));
-        Self { values, bounds: estimate.map(|estimate| estimate.interval(LEVEL)), is_corrected: false, p }
+        Self {
+            values,
+            bounds: estimate.map(|estimate| within_correlations(estimate.interval(LEVEL))),
+            is_corrected: false,
+            p,
+        }
     }
 
     /// Returns the tendency that the bounds show, before the correction.
@@ -247,6 +252,11 @@ impl LandscapeComparison<'_> {
         }
         differences
     }
+}
+
+/// Returns bounds of a mean correlation, cut to −1..=1.
+fn within_correlations(bounds: Interval) -> Interval {
+    Interval { low: bounds.low.max(-1.0), high: bounds.high.min(1.0), ..bounds }
 }
 
 /// Corrects one correlation of all quantities for their number, by Holm's method.

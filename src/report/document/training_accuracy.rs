@@ -135,7 +135,8 @@ fn rise_table(rises: &[AccuracyRise<'_>]) -> Table {
     for rise in rises {
         let shares = |is_shown: fn(&RoundDifference) -> bool| {
             let shown = rise.rounds.iter().filter(|round| is_shown(round));
-            let shares: Vec<String> = shown.map(|round| percent(round.weights_remaining)).collect();
+            let shares = shown.map(|round| round.weights_remaining).filter(|share| share.is_finite());
+            let shares: Vec<String> = shares.map(percent).collect();
             if shares.is_empty() { Cell::text("none") } else { Cell::text(shares.join(", ")) }
         };
         let largest = rise.largest();
@@ -152,7 +153,7 @@ fn rise_table(rises: &[AccuracyRise<'_>]) -> Table {
                     format!("{} ({} to {})", points(bounds.mean), points(bounds.low), points(bounds.high))
                 }),
             ),
-            Cell::optional(largest.map(|round| percent(round.weights_remaining))),
+            Cell::optional(largest.map(|round| round.weights_remaining).filter(|share| share.is_finite()).map(percent)),
             Cell::optional(rise.rounds.iter().map(|round| round.n).min()),
         ]);
     }
@@ -173,7 +174,8 @@ fn accuracy_table(
         let mut cells = vec![
             Cell::text(group.arm),
             Cell::number(group.round),
-            Cell::number(percent(group.weights_remaining())),
+            // A file edited by hand may contain `NaN`.
+            Cell::optional(Some(group.weights_remaining()).filter(|share| share.is_finite()).map(percent)),
             Cell::number(group.done().count()),
         ];
         cells.extend(times.iter().map(|time| {
