@@ -5,6 +5,7 @@ mod censoring;
 mod checksummed_json;
 mod entry_manifest;
 mod first_seen;
+mod landscape;
 mod metrics;
 mod plan_keys;
 mod progress_snapshot;
@@ -28,6 +29,7 @@ pub use censoring::LastEvaluations;
 pub use checksummed_json::{ChecksumState, Checksummed, checksum_state, to_checksummed_json};
 pub use entry_manifest::{EntryManifest, FileChecksum, ManifestError, Timing};
 pub use first_seen::first_seen;
+pub use landscape::{LandscapeCurve, LandscapeCurveRow, LandscapeRow};
 pub use metrics::{
     EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, EARLY_STOP_TRAIN_ACCURACY, EARLY_STOP_VALIDATION_ACCURACY,
     FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, ITERATIONS_TO_EARLY_STOP, METRICS, Metric, MetricDisplay, MetricTime,

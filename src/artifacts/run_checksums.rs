@@ -18,7 +18,7 @@ use crate::system::paths::RunDir;
 use crate::system::retry::with_retries;
 
 /// The files of a run that the list has.
-const LISTED: [&str; 7] = [
+const LISTED: [&str; 9] = [
     RunDir::RESOLVED_CONFIG,
     RunDir::ROUNDS,
     RunDir::CURVES,
@@ -26,6 +26,8 @@ const LISTED: [&str; 7] = [
     RunDir::SUMMARY,
     RunDir::WEIGHTS,
     RunDir::STABILITY,
+    RunDir::LANDSCAPE,
+    RunDir::LANDSCAPE_CURVES,
 ];
 
 /// The first line of a list.

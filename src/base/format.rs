@@ -20,6 +20,22 @@ pub fn accuracy(share: f64) -> String {
     format!("{:.2}", 100.0 * share)
 }
 
+/// Formats a number with three significant digits: 12.345 as `12.3`, 0 as `0`; as a power of ten below 0.001, and from
+/// a million on.
+pub fn three_digits(value: f64) -> String {
+    let size = value.abs();
+    match size {
+        _ if value == 0.0 => "0".to_owned(),
+        _ if !(0.001..1e6).contains(&size) => format!("{value:.2e}"),
+        _ => {
+            // The power of ten of the rounded number: 9.996 is 10.0.
+            let power: i32 =
+                format!("{size:.2e}").split_once('e').and_then(|(_, power)| power.parse().ok()).unwrap_or(0);
+            format!("{value:.digits$}", digits = (2 - power).max(0) as usize)
+        }
+    }
+}
+
 /// Formats a count with separators of thousands: 50000 as `50,000`.
 pub fn with_thousands(n: u64) -> String {
     let digits = n.to_string();
@@ -83,6 +99,10 @@ mod tests {
         assert_eq!(
             [1.0, 0.2107, 0.09999, 0.0358, 0.00472, 0.0].map(percent),
             ["100%", "21.1%", "10.0%", "3.58%", "0.472%", "0%"]
+        );
+        assert_eq!(
+            [12.345, -0.012_345, 9.996, 1234.5, 0.0, 0.000_123_4, 2e6].map(three_digits),
+            ["12.3", "-0.0123", "10.0", "1234", "0", "1.23e-4", "2.00e6"]
         );
         assert_eq!([bytes(12), bytes(1_234), bytes(1_234_567)], ["12 B", "1.2 kB", "1.2 MB"]);
         assert_eq!([duration(59.0), duration(61.0), duration(4000.0)], ["59 s", "2 min", "1 h 6 min"]);

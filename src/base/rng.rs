@@ -28,6 +28,8 @@ pub enum Purpose {
     Shuffle,
     /// The noise added to initial weights.
     Noise,
+    /// The random directions along which the loss around trained weights is measured.
+    Direction,
     /// One number per element and iteration from a counter-based generator: dropout and augmentation.
     Elementwise,
 }
@@ -44,6 +46,7 @@ impl Purpose {
             Self::Criterion => "criterion",
             Self::Shuffle => "shuffle",
             Self::Noise => "noise",
+            Self::Direction => "direction",
             Self::Elementwise => "elementwise",
         }
     }

@@ -18,6 +18,7 @@ mod init;
 mod job_formats;
 mod jobs;
 mod json;
+mod landscape;
 mod load;
 mod man;
 mod manifest;
@@ -92,6 +93,11 @@ enum Command {
     Stability(stability::StabilityArgs),
     /// Export networks of a run to files; show, verify, shrink and time such files.
     Ticket(ticket::TicketArgs),
+    /// Measure the training loss around the starting and the final weights of the networks of a run: how far weights
+    /// move, the gradient at the start, sharpness, and the loss on the line between the two. By default of the dense network,
+    /// the tickets, and their controls with new initial weights.
+    #[command(after_help = exit::help())]
+    Landscape(landscape::LandscapeArgs),
     /// Verify a run: compare every file, mask and weight with what it is made from. Changes nothing.
     #[command(after_help = exit::help())]
     Verify(verify::VerifyArgs),
@@ -153,6 +159,7 @@ fn dispatch(cli: &Cli) -> Exit {
         Command::Compare(args) => compare::run(args),
         Command::Stability(args) => stability::run(args),
         Command::Ticket(args) => ticket::run(args),
+        Command::Landscape(args) => landscape::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Runs(args) => runs::run(args),
         Command::Rm(args) => rm::run(args),

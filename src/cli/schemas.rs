@@ -17,7 +17,8 @@ use super::ticket::json::{
     TicketBenchResult, TicketCompactResult, TicketExportResult, TicketResult, TicketVerifyResult,
 };
 use crate::artifacts::{
-    Checksummed, CurveRow, LayerRow, RoundRow, RunManifest, StabilityRow, TimingRow, WeightRow, summary_columns,
+    Checksummed, CurveRow, LandscapeCurveRow, LandscapeRow, LayerRow, RoundRow, RunManifest, StabilityRow, TimingRow,
+    WeightRow, summary_columns,
 };
 use crate::config::{ResolvedValue, object_reference_markdown};
 use crate::data::DatasetReport;
@@ -42,10 +43,11 @@ const fn output<T: JsonSchema>(name: &'static str, heading: &'static str) -> Out
 }
 
 /// Every output: first the JSON of commands, then the files of a run.
-const OUTPUTS: [Output; 33] = [
+const OUTPUTS: [Output; 36] = [
     output::<RunResult>("run", "`lth run --json`"),
     output::<SweepResult>("sweep", "the last line of `lth run --json` for a sweep"),
     output::<MeasuringResult>("stability", "`lth stability --json`"),
+    output::<MeasuringResult>("landscape", "`lth landscape --json`"),
     output::<TicketExportResult>("ticket-export", "`lth ticket export --json`"),
     output::<TicketResult>("ticket-show", "`lth ticket show --json`"),
     output::<TicketVerifyResult>("ticket-verify", "`lth ticket verify --json`"),
@@ -75,6 +77,8 @@ const OUTPUTS: [Output; 33] = [
     output::<TimingRow>("timings.csv", "`timings.csv`"),
     output::<WeightRow>("weights.csv", "`weights.csv`"),
     output::<StabilityRow>("stability.csv", "`stability.csv`"),
+    output::<LandscapeRow>("landscape.csv", "`landscape.csv`"),
+    output::<LandscapeCurveRow>("landscape_curves.csv", "`landscape_curves.csv`"),
     Output { name: "summary.csv", heading: "`summary.csv`", schema: summary_schema },
 ];
 
@@ -143,6 +147,8 @@ mod tests {
         assert_eq!(properties("timings.csv"), header(&to_csv::<TimingRow>(&[]).unwrap()));
         assert_eq!(properties("weights.csv"), header(&to_csv::<WeightRow>(&[]).unwrap()));
         assert_eq!(properties("stability.csv"), header(&to_csv::<StabilityRow>(&[]).unwrap()));
+        assert_eq!(properties("landscape.csv"), header(&to_csv::<LandscapeRow>(&[]).unwrap()));
+        assert_eq!(properties("landscape_curves.csv"), header(&to_csv::<LandscapeCurveRow>(&[]).unwrap()));
         assert_eq!(properties("summary.csv"), header(&summary_to_csv(&[]).unwrap()));
     }
 

@@ -69,7 +69,7 @@ pub use audit::{AuditError, audit_end, audit_initial, audit_mask, audit_start, a
 pub use lineage::Lineage;
 pub use lockstep::{LockstepGroup, lockstep_groups};
 pub use plan::{DENSE, Plan};
-pub use prepare::{ArtifactSource, PrepareContext, all_ones, prepare, unmasked_start};
+pub use prepare::{ArtifactSource, PrepareContext, all_ones, prepare, prepare_start, unmasked_start};
 pub use resolved::ResolvedExperiment;
 pub use rules::{Dependency, MaskRule, ReferencePoint, RewindPoint, StartRule};
 pub use source_files::{FileContents, FileUse, FilesByPath, source_file_paths};

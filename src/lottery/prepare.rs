@@ -145,7 +145,7 @@ pub fn prepare(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<(
 ///
 /// # Errors
 /// Fails if an output of another training run cannot be read, or does not fit the network.
-pub(super) fn prepare_start(training: &TrainingSpec, mask: &Mask, context: PrepareContext<'_>) -> Result<Snapshot> {
+pub fn prepare_start(training: &TrainingSpec, mask: &Mask, context: PrepareContext<'_>) -> Result<Snapshot> {
     let mut start = unmasked_start(training, mask, context)?;
     mask.apply(&mut start.weights);
     start.moments.iter_mut().for_each(|moment| mask.apply(moment));

@@ -159,7 +159,7 @@ pub enum StartRule {
 impl StartRule {
     /// Returns the training run that the weights come from, and its output that they are made from; `None` for weights
     /// that are drawn.
-    pub(super) fn dependency(&self) -> Option<(&ContentHash, Dependency)> {
+    pub fn dependency(&self) -> Option<(&ContentHash, Dependency)> {
         match self {
             Self::Initial | Self::Reinit { .. } | Self::File { .. } => None,
             Self::Rewind { point, .. }

@@ -4,12 +4,13 @@ use anyhow::Result;
 
 use super::checkpoints::Checkpoints;
 use super::claims::{ClaimRow, claims};
-use super::figures::{FigureData, run_figures};
+use super::equal_iterations::EqualIterations;
+use super::figures::{FigureData, MeasuredRows, run_figures};
 use super::headline::answer_lines;
 use super::run::{Run, experiment_from, resolved_config};
 use super::transfer::{TransferComparison, transfer_comparisons, transfer_sentences};
 use super::verdict::{Verdict, verdicts};
-use crate::artifacts::{LastEvaluations, StabilityRow};
+use crate::artifacts::{LandscapeRow, LastEvaluations, StabilityRow};
 use crate::config::Experiment;
 use crate::plot::Figure;
 
@@ -30,6 +31,10 @@ pub struct RunAnalysis {
     pub(super) transfer: Vec<TransferComparison>,
     /// Test accuracies at the iterations of `report.checkpoints`.
     pub(super) checkpoints: Checkpoints,
+    /// Accuracies at equal iterations; empty if its configuration cannot be read.
+    pub(super) equal: EqualIterations,
+    /// Rows of `landscape.csv`; empty before `lth landscape` has measured the run.
+    pub landscape: Vec<LandscapeRow>,
     /// Rows of `stability.csv`; empty before `lth stability` has measured the run.
     pub stability: Vec<StabilityRow>,
     /// The figures, in the order of the page.
@@ -48,10 +53,28 @@ impl RunAnalysis {
         let claims = experiment.as_ref().map_or_else(Vec::new, |experiment| claims(&run, experiment));
         let transfer = experiment.as_ref().map_or_else(Vec::new, |e| transfer_comparisons(&run.rounds, e));
         let checkpoints = Checkpoints::read(&run, experiment.as_ref())?;
+        let equal = match &experiment {
+            Some(experiment) => EqualIterations::read(&run, experiment)?,
+            None => EqualIterations::default(),
+        };
+        let landscape = run.landscape()?;
         let stability = run.stability()?;
-        let data = FigureData::new(&run, experiment.as_ref(), &checkpoints, &stability, &transfer);
-        let figures = run_figures(&data)?;
-        Ok(Self { run, resolved_config, experiment, verdicts, claims, transfer, checkpoints, stability, figures })
+        let measured =
+            MeasuredRows { equal: &equal, landscape: &landscape, stability: &stability, transfer: &transfer };
+        let figures = run_figures(&FigureData::new(&run, experiment.as_ref(), &checkpoints, measured))?;
+        Ok(Self {
+            run,
+            resolved_config,
+            experiment,
+            verdicts,
+            claims,
+            transfer,
+            checkpoints,
+            equal,
+            landscape,
+            stability,
+            figures,
+        })
     }
 
     /// Returns the end of the run's training runs.

@@ -3,6 +3,7 @@
 //!
 //! [`Run`] reads the files, [`RunAnalysis`] adds verdicts, claims and figures, and [`files`] writes the report.
 
+mod accuracy_rise;
 mod analysis;
 mod arm_round;
 mod checkpoints;
@@ -11,11 +12,15 @@ mod compare;
 mod condition;
 mod curves;
 mod document;
+mod equal_iterations;
 mod figures;
 mod headline;
+mod landscape;
+mod landscape_table;
 mod method;
 mod overview;
 mod paired;
+mod rank_correlation;
 mod render;
 mod result_row;
 mod roles;
@@ -36,9 +41,11 @@ pub use compare::{RunComparison, RunDifferences, compare};
 pub use condition::{Answer, Censoring, Condition, ConditionTest, Obstacle};
 pub use document::{Page, PageElement, page};
 pub use headline::answer_lines;
+pub use landscape_table::short_landscape_table;
 pub use overview::{BestRound, RunList, RunOverview, without_superseded};
 pub use render::files;
 pub use result_row::{ResultRow, results_to_csv};
+pub use roles::measured_arms;
 pub use run::{Run, RunState, experiment_of, resolved_config};
 pub use run_difference::{DifferenceRow, MetricDifference, difference_text};
 pub use run_names::run_names;

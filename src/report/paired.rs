@@ -30,7 +30,10 @@ impl<'a> PairedResults<'a> {
         let end = LastEvaluations::of_experiment(rows, Some(experiment));
         let mut resolutions: BTreeMap<&str, f64> = ACCURACIES
             .iter()
-            .filter_map(|metric| Some((metric.name, smallest_gap(rows, metric, end.last_iteration)?)))
+            .filter_map(|metric| {
+                let values = rows.iter().filter_map(|row| metric.value(row, end.last_iteration));
+                Some((metric.name, smallest_gap(values)?))
+            })
             .collect();
         resolutions.insert(ITERATIONS_TO_EARLY_STOP.name, experiment.train.evaluate_every as f64);
         let mut groups: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
@@ -53,9 +56,19 @@ impl<'a> PairedResults<'a> {
     /// Returns the value of a metric by replicate: the mean over the repeats of the replicate that reached their last
     /// iteration.
     pub(super) fn values(&self, arm_round: ArmRound<'_>, metric: &Metric) -> BTreeMap<u32, f64> {
+        self.values_of(arm_round, |row| metric.value(row, self.end.last_iteration))
+    }
+
+    /// Like [`values`](Self::values), but of any number of a training run; numbers that are not finite are left out.
+    pub(super) fn values_of(
+        &self,
+        arm_round: ArmRound<'_>,
+        value: impl Fn(&RoundRow) -> Option<f64>,
+    ) -> BTreeMap<u32, f64> {
         let mut repeats: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
         for row in self.group(arm_round).into_iter().flat_map(RoundGroup::done) {
-            repeats.entry(row.replicate).or_default().extend(finite_value(metric, row, self.end.last_iteration));
+            // A file edited by hand may contain `NaN`.
+            repeats.entry(row.replicate).or_default().extend(value(row).filter(|value| value.is_finite()));
         }
         let means = repeats.into_iter().map(|(replicate, values)| (replicate, SummaryStats::of(&values)));
         means.filter_map(|(replicate, stats)| Some((replicate, stats?.mean))).collect()
@@ -86,17 +99,12 @@ impl<'a> PairedResults<'a> {
     }
 }
 
-/// Returns the value of a metric; `None` if it is missing or not finite, since a file edited by hand may contain `NaN`.
-fn finite_value(metric: &Metric, row: &RoundRow, last_iteration: u64) -> Option<f64> {
-    metric.value(row, last_iteration).filter(|value| value.is_finite())
-}
-
-/// Returns the smallest gap between two accuracies that differ; `None` if all are equal. It estimates the resolution,
-/// which is 1 / the number of images: the files of a run do not contain that number for every split.
-fn smallest_gap(rows: &[RoundRow], metric: &Metric, last_iteration: u64) -> Option<f64> {
+/// Returns the smallest gap between two accuracies that differ, of those that are finite; `None` if all are equal. It
+/// estimates the resolution, which is 1 / the number of images: the files of a run do not contain that number for every
+/// split.
+pub(super) fn smallest_gap(accuracies: impl Iterator<Item = f64>) -> Option<f64> {
     // Numbers ≥ 0 have the order of their bits, which a set can sort.
-    let bits: BTreeSet<u64> =
-        rows.iter().filter_map(|row| finite_value(metric, row, last_iteration)).map(f64::to_bits).collect();
+    let bits: BTreeSet<u64> = accuracies.filter(|value| value.is_finite()).map(f64::to_bits).collect();
     let values: Vec<f64> = bits.into_iter().map(f64::from_bits).collect();
     values.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 0.0).reduce(f64::min)
 }

@@ -93,6 +93,14 @@ pub(super) fn reinit_of<'a>(ticket: &str, experiment: &'a Experiment) -> Option<
     find(experiment, |arm| arm.mask == mask && arm.weights == WeightSource::Reinit)
 }
 
+/// Returns the arms that the section on training accuracy compares: the dense network, each ticket, and after it its
+/// control with new initial weights, if the experiment has one.
+pub fn measured_arms(experiment: &Experiment) -> Vec<&str> {
+    let tickets = experiment.arms.0.iter().filter(|(_, arm)| is_ticket(arm, experiment));
+    let names = tickets.flat_map(|(name, _)| [Some(name.as_str()), reinit_of(name, experiment)]);
+    std::iter::once(DENSE).chain(names.flatten()).collect()
+}
+
 /// Returns the arm with a role: the first ticket of its kind, or the control of that ticket; `None` if the experiment
 /// has none.
 pub(super) fn arm_with_role(role: PaperRole, experiment: &Experiment) -> Option<&str> {
@@ -132,6 +140,7 @@ mod tests {
         let roles = [PaperRole::Ticket, PaperRole::Reinit, PaperRole::RandomMask];
         assert_eq!(roles.map(|role| arm_with_role(role, &one_ticket)), [Some("t"), Some("r"), None]);
         assert_eq!(reinit_of("fresh", &one_ticket), None);
+        assert_eq!(measured_arms(&one_ticket), ["dense", "t", "r"]);
         let arms = "arms={late={mask=\"iterative\",weights=\"rewind\",rewind_to=\"9it\"},\
                     chain={mask=\"iterative\",weights=\"final\"},tried={mask={of=\"chain\"},weights=\"rewind\"},\
                     shot={mask={one_shot={like=\"late\"}},weights=\"rewind\"},of={mask={of=\"shot\"},weights=\"rewind\"}}";

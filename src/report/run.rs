@@ -3,7 +3,10 @@
 use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
 
-use crate::artifacts::{LayerRow, RoundRow, RunManifest, StabilityRow, WeightRow, damaged, from_csv, read_run_file};
+use crate::artifacts::{
+    LandscapeCurveRow, LandscapeRow, LayerRow, RoundRow, RunManifest, StabilityRow, WeightRow, damaged, from_csv,
+    read_run_file,
+};
 use crate::base::outcome::OutcomeKind;
 use crate::config::{self, ConfigDocument, Experiment};
 use crate::system::files::Lock;
@@ -92,6 +95,22 @@ impl Run {
     /// Fails if the file is damaged.
     pub fn stability(&self) -> Result<Vec<StabilityRow>> {
         optional_rows(&self.dir, RunDir::STABILITY)
+    }
+
+    /// Returns the rows of `landscape.csv`; empty before `lth landscape` has measured the run.
+    ///
+    /// # Errors
+    /// Fails if the file is damaged.
+    pub fn landscape(&self) -> Result<Vec<LandscapeRow>> {
+        optional_rows(&self.dir, RunDir::LANDSCAPE)
+    }
+
+    /// Returns the rows of `landscape_curves.csv`; empty before `lth landscape` has measured the run.
+    ///
+    /// # Errors
+    /// Fails if the file is damaged.
+    pub fn landscape_curves(&self) -> Result<Vec<LandscapeCurveRow>> {
+        optional_rows(&self.dir, RunDir::LANDSCAPE_CURVES)
     }
 
     /// Returns the name of the run's folder, such as `quickstart-1a2b3c4d`: the name of the experiment and its id.

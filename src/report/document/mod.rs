@@ -3,10 +3,12 @@
 mod cells;
 mod compose;
 mod html;
+mod landscape;
 mod markdown;
 mod provenance;
 mod setting;
 mod tables;
+mod training_accuracy;
 mod transfer;
 mod verdicts;
 

@@ -4,7 +4,7 @@ use super::super::analysis::RunAnalysis;
 use super::{PageElement, test_note};
 use crate::base::format::percent;
 use crate::report::table::{Cell, Table};
-use crate::report::transfer::TransferComparison;
+use crate::report::transfer::{TransferComparison, transfer_sentences};
 
 /// Returns the comparisons of transferred networks under a heading of `level`; nothing if the run has none.
 pub(super) fn transfer(analysis: &RunAnalysis, level: usize) -> Vec<PageElement> {
@@ -29,7 +29,10 @@ pub(super) fn transfer(analysis: &RunAnalysis, level: usize) -> Vec<PageElement>
          correction for all comparisons of the arm.{}",
         test_note(analysis)
     );
-    vec![PageElement::Heading(level, "Transfer".to_owned()), PageElement::Table(table), PageElement::Text(text)]
+    let mut elements = vec![PageElement::Heading(level, "Transfer".to_owned())];
+    elements.extend(transfer_sentences(&analysis.transfer).into_iter().map(PageElement::Answer));
+    elements.extend([PageElement::Table(table), PageElement::Text(text)]);
+    elements
 }
 
 fn row(comparison: &TransferComparison) -> Vec<Cell> {

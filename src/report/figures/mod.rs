@@ -6,6 +6,8 @@
 
 mod by_sparsity;
 mod comparison;
+mod equal_iterations;
+mod landscape;
 mod layer_density;
 mod stability;
 mod sweep;
@@ -20,10 +22,11 @@ pub(crate) use self::comparison::{ComparedRun, comparison_figures};
 pub(crate) use self::sweep::SweptKey;
 pub(crate) use self::sweep_heat_map::sweep_heat_map;
 use super::checkpoints::Checkpoints;
-use super::roles::{ArmRole, arm_roles};
+use super::equal_iterations::EqualIterations;
+use super::roles::{ArmRole, arm_roles, reinit_of};
 use super::run::Run;
 use super::transfer::TransferComparison;
-use crate::artifacts::{LastEvaluations, RoundGroup, StabilityRow};
+use crate::artifacts::{LandscapeRow, LastEvaluations, RoundGroup, StabilityRow};
 use crate::base::format::capitalize;
 use crate::base::stats::SummaryStats;
 use crate::config::Experiment;
@@ -38,13 +41,27 @@ pub(crate) struct FigureData<'a> {
     run: &'a Run,
     /// Roles of the arms, the dense network first.
     arms: Vec<ArmRole>,
+    /// The controls that have the mask of a ticket and new initial weights.
+    reinits: Vec<String>,
     checkpoints: &'a Checkpoints,
-    stability: &'a [StabilityRow],
-    transfer: &'a [TransferComparison],
+    measured: MeasuredRows<'a>,
     /// The end of the training runs.
     end: LastEvaluations,
     /// The note of every panel of test accuracies or errors; empty if all test images are used.
     test_note: String,
+}
+
+/// What was measured in a run beside the metrics of its training runs.
+#[derive(Clone, Copy)]
+pub(crate) struct MeasuredRows<'a> {
+    /// Accuracies at equal iterations.
+    pub(crate) equal: &'a EqualIterations,
+    /// The rows of `landscape.csv`.
+    pub(crate) landscape: &'a [LandscapeRow],
+    /// The rows of `stability.csv`.
+    pub(crate) stability: &'a [StabilityRow],
+    /// The comparisons of transferred networks.
+    pub(crate) transfer: &'a [TransferComparison],
 }
 
 impl<'a> FigureData<'a> {
@@ -53,12 +70,14 @@ impl<'a> FigureData<'a> {
         run: &'a Run,
         experiment: Option<&Experiment>,
         checkpoints: &'a Checkpoints,
-        stability: &'a [StabilityRow],
-        transfer: &'a [TransferComparison],
+        measured: MeasuredRows<'a>,
     ) -> Self {
         let arms = arm_roles(run, experiment);
+        let tickets = arms.iter().filter(|role| role.is_ticket);
+        let reinit = |role: &ArmRole| experiment.and_then(|experiment| reinit_of(&role.arm, experiment));
+        let reinits = tickets.filter_map(reinit).map(str::to_owned).collect();
         let end = LastEvaluations::of_experiment(&run.rounds, experiment);
-        Self { run, arms, checkpoints, stability, transfer, end, test_note: run.test_note().unwrap_or_default() }
+        Self { run, arms, reinits, checkpoints, measured, end, test_note: run.test_note().unwrap_or_default() }
     }
 
     /// Returns the style of an arm, which is the same in every figure of the run; that of the dense network if the run
@@ -82,6 +101,8 @@ pub(crate) fn run_figures(data: &FigureData<'_>) -> Result<Vec<Figure>> {
     let mut figures = by_sparsity::figures(data);
     figures.extend(transfer::figures(data));
     figures.extend(training_curves::figures(data)?);
+    figures.push(equal_iterations::figure(data));
+    figures.extend(landscape::figures(data)?);
     figures.extend(stability::figures(data));
     figures.push(layer_density::figure(data)?);
     figures.extend(weights::figures(data)?);
@@ -119,6 +140,13 @@ fn arm_style(index: usize, role: &ArmRole) -> SeriesStyle {
         shade: 0,
         marks: MarkerPolicy::Every,
     }
+}
+
+/// Returns the roles of the dense network, of each ticket, and of the first control of each that has its mask and new
+/// initial weights, in the order of the run's arms.
+fn ticket_roles<'a>(data: &'a FigureData<'_>) -> Vec<&'a ArmRole> {
+    let shown = |role: &&ArmRole| role.is_ticket || role.arm == DENSE || data.reinits.contains(&role.arm);
+    data.arms.iter().filter(shown).collect()
 }
 
 /// Returns the panels with common intervals on their x axes and on their y axes: those of the values of all panels.

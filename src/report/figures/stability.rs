@@ -31,7 +31,7 @@ const ERRORS: [ErrorMetric; 2] = [
 /// Returns a figure of instabilities, and a figure of errors for each arm with measured rounds, or of the dense network
 /// alone if no other arm was measured.
 pub(super) fn figures(data: &FigureData<'_>) -> Vec<Figure> {
-    let groups = PathGroup::by_arm_and_round(data.stability);
+    let groups = PathGroup::by_arm_and_round(data.measured.stability);
     let is_measured = |arm: &str| groups.iter().any(|group| group.arm == arm && group.round > 0);
     let measured: Vec<&str> = data.arms.iter().map(|role| role.arm.as_str()).filter(|arm| is_measured(arm)).collect();
     let mut figures = vec![instability_figure(data, &groups)];

@@ -6,7 +6,7 @@ use crate::report::transfer::{Reference, TransferComparison};
 
 /// Returns a figure with a panel for each transferred arm.
 pub(super) fn figures(data: &FigureData<'_>) -> Vec<Figure> {
-    let mut arms: Vec<&str> = data.transfer.iter().map(|comparison| comparison.arm.as_str()).collect();
+    let mut arms: Vec<&str> = data.measured.transfer.iter().map(|comparison| comparison.arm.as_str()).collect();
     arms.dedup();
     let panels = arms.iter().map(|arm| panel(data, arm)).collect();
     vec![Figure {
@@ -25,6 +25,7 @@ fn panel(data: &FigureData<'_>, arm: &str) -> Panel {
     let mut series = Vec::new();
     for reference in Reference::ALL {
         let of_reference: Vec<&TransferComparison> = data
+            .measured
             .transfer
             .iter()
             .filter(|comparison| comparison.arm == arm && comparison.reference == reference)

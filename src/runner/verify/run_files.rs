@@ -1,11 +1,13 @@
 //! Makes the files of a run again from the store, and compares their bytes.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 
 use super::super::instability::stability_rows;
+use super::super::landscape::landscape_rows;
 use super::super::row_builder::RowBuilder;
 use super::super::run_files::{RowState, RunRows};
 use super::check::{Check, WRITE_AGAIN, advice_on_error};
@@ -14,7 +16,7 @@ use crate::artifacts::{RoundRow, RunChecksums, from_csv, open_run_file, to_csv};
 use crate::base::outcome::OutcomeKind;
 use crate::lottery::TrainingSpec;
 use crate::system::files::{self, Lock};
-use crate::system::paths::RunDir;
+use crate::system::paths::{RunDir, TrainingDir};
 
 impl Verifier<'_> {
     /// Makes the CSV files of the run again and compares their bytes. The files of a run that is not finished may lack
@@ -66,23 +68,48 @@ impl Verifier<'_> {
 
     /// Makes `stability.csv` again and compares its bytes.
     pub(super) fn check_stability(&self) -> Result<Check> {
-        let mut check =
+        let check =
             Check::new("stability.csv", "bytes of stability.csv, made again from the lines in the store", "file");
+        let (rows, damaged) = stability_rows(self.study, self.store)?;
+        let files = [(RunDir::STABILITY, to_csv(&rows)?)];
+        Ok(self.check_measured(check, &files, rows.is_empty(), &damaged))
+    }
+
+    /// Makes `landscape.csv` and `landscape_curves.csv` again and compares their bytes.
+    pub(super) fn check_landscape(&self) -> Result<Check> {
+        let about = "bytes of landscape.csv and landscape_curves.csv, made again from the measurements in the store";
+        let check = Check::new("landscape.csv", about, "file");
+        let (rows, damaged) = landscape_rows(self.study, self.store)?;
+        let files = [(RunDir::LANDSCAPE, to_csv(&rows.trainings)?), (RunDir::LANDSCAPE_CURVES, to_csv(&rows.curves)?)];
+        Ok(self.check_measured(check, &files, rows.trainings.is_empty(), &damaged))
+    }
+
+    /// Compares `files`, each a name and the bytes made again, of a command that measures finished training runs.
+    /// `is_unmeasured`: no training run has been measured; `damaged`: the measurements in the store that are damaged.
+    fn check_measured(
+        &self,
+        mut check: Check,
+        files: &[(&str, Vec<u8>)],
+        is_unmeasured: bool,
+        damaged: &[PathBuf],
+    ) -> Check {
         if self.is_running() {
             check.note("a process works on the run and writes it");
-            return Ok(check);
+            return check;
         }
-        let (rows, damaged) = stability_rows(self.study, self.store)?;
-        let advice = "run `lth stability` on the run: it measures the line again";
         for path in damaged {
-            check.differ(format!("`{}`", path.display()), "it is damaged", advice);
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            check.differ(format!("`{}`", path.display()), "it is damaged", advice_on(&name));
         }
-        if rows.is_empty() && !self.run_dir.file(RunDir::STABILITY).exists() {
-            check.note("`lth stability` has not measured the run");
+        if is_unmeasured && !files.iter().any(|(name, _)| self.run_dir.file(name).exists()) {
+            let command = if check.name == RunDir::STABILITY { "stability" } else { "landscape" };
+            check.note(format!("`lth {command}` has not measured the run"));
         } else if check.differences.is_empty() {
-            self.compare(&mut check, RunDir::STABILITY, &to_csv(&rows)?);
+            for (name, bytes) in files {
+                self.compare(&mut check, name, bytes);
+            }
         }
-        Ok(check)
+        check
     }
 
     /// Returns whether a process works on the run.
@@ -103,9 +130,15 @@ impl Verifier<'_> {
     }
 }
 
-/// Returns the advice for a file of the run that is missing, damaged or differs.
+/// Returns the advice for a file of the run, or a measurement in the store, that is missing, damaged or differs.
 fn advice_on(name: &str) -> &'static str {
-    if name == RunDir::STABILITY { "run `lth stability` on the run" } else { WRITE_AGAIN }
+    match name {
+        RunDir::STABILITY => "run `lth stability` on the run",
+        TrainingDir::STABILITY => "run `lth stability` on the run: it measures the line again",
+        RunDir::LANDSCAPE | RunDir::LANDSCAPE_CURVES => "run `lth landscape` on the run",
+        TrainingDir::LANDSCAPE => "run `lth landscape` on the run: it measures the training run again",
+        _ => WRITE_AGAIN,
+    }
 }
 
 /// Returns the check of the files of a run against the checksums in `SHA256SUMS`. `must_exist`: whether the run was

@@ -40,7 +40,8 @@ impl<'a> Verifier<'a> {
     /// Fails if rows cannot be written as CSV.
     pub fn checks(&self) -> Result<Vec<Check>> {
         let invariants = self.check_invariants();
-        Ok(invariants.into_iter().chain([self.check_run_files()?, self.check_stability()?]).collect())
+        let files = [self.check_run_files()?, self.check_stability()?, self.check_landscape()?];
+        Ok(invariants.into_iter().chain(files).collect())
     }
 
     /// Returns the training runs of the plan whose entries are whole, each key once, in the order of the plan.

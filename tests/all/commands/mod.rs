@@ -4,6 +4,7 @@ mod built_in_sweep;
 mod doctor;
 mod foreign_files;
 mod jobs;
+mod landscape;
 mod output;
 mod plan;
 mod run;

@@ -85,6 +85,8 @@ fn other_commands_print_json() {
     assert_eq!((&clean["dry_run"], clean["files"].is_u64()), (&Value::Bool(true), true));
     let stability = json(&["stability", "smoke", "--round", "0", "--points", "2", "--json", "-q"]);
     assert_eq!((stability["selected"].as_u64(), stability["measured"].as_u64()), (Some(1), Some(1)));
+    let landscape = json(&["landscape", "smoke", "--round", "0", "--points", "2", "--directions", "1", "--json", "-q"]);
+    assert_eq!((landscape["selected"].as_u64(), landscape["measured"].as_u64()), (Some(1), Some(1)));
     let init = json(&["init", runs.join("new.toml").to_str().unwrap(), "--json"]);
     assert!(Path::new(init["schema"].as_str().unwrap()).exists());
 }
@@ -174,6 +176,7 @@ fn exit_codes_are_those_of_the_table() {
         (2, &["show", "nowhere"]),
         (2, &["compare", "smoke", "nowhere"]),
         (2, &["stability", "nowhere"]),
+        (2, &["landscape", "nowhere"]),
         (2, &["clean", "nowhere"]),
         (2, &["run", "nowhere.toml"]),
         (2, &["run", SMOKE, "--set", "train.lr=fast"]),
