@@ -28,6 +28,10 @@ pub enum Purpose {
     Shuffle,
     /// The noise added to initial weights.
     Noise,
+    /// The noise of corrupted test images; the same for every network.
+    Corruption,
+    /// The start of an adversarial attack; the same for every network.
+    Attack,
     /// One number per element and iteration from a counter-based generator: dropout and augmentation.
     Elementwise,
 }
@@ -44,6 +48,8 @@ impl Purpose {
             Self::Criterion => "criterion",
             Self::Shuffle => "shuffle",
             Self::Noise => "noise",
+            Self::Corruption => "corruption",
+            Self::Attack => "attack",
             Self::Elementwise => "elementwise",
         }
     }
