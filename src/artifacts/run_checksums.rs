@@ -18,7 +18,7 @@ use crate::system::paths::RunDir;
 use crate::system::retry::with_retries;
 
 /// The files of a run that the list has.
-const LISTED: [&str; 7] = [
+const LISTED: [&str; 10] = [
     RunDir::RESOLVED_CONFIG,
     RunDir::ROUNDS,
     RunDir::CURVES,
@@ -26,6 +26,9 @@ const LISTED: [&str; 7] = [
     RunDir::SUMMARY,
     RunDir::WEIGHTS,
     RunDir::STABILITY,
+    RunDir::ROBUSTNESS,
+    RunDir::CALIBRATION,
+    RunDir::CLASS_ACCURACY,
 ];
 
 /// The first line of a list.

@@ -7,6 +7,8 @@ mod completion;
 mod data;
 mod deletion;
 mod doctor;
+mod evaluate;
+mod evaluation_options;
 mod events;
 mod execution;
 mod explain;
@@ -89,6 +91,10 @@ enum Command {
     /// the networks on the line between the two.
     #[command(after_help = exit::help())]
     Stability(stability::StabilityArgs),
+    /// Measure robustness, calibration and accuracy by class: evaluate trained networks on corrupted and on attacked
+    /// test images.
+    #[command(after_help = exit::help())]
+    Evaluate(evaluate::EvaluateArgs),
     /// Verify a run: compare every file, mask and weight with what it is made from. Changes nothing.
     #[command(after_help = exit::help())]
     Verify(verify::VerifyArgs),
@@ -149,6 +155,7 @@ fn dispatch(cli: &Cli) -> Exit {
         Command::Show(args) => show::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Stability(args) => stability::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Runs(args) => runs::run(args),
         Command::Rm(args) => rm::run(args),

@@ -14,7 +14,8 @@ use super::json::{
 };
 use super::release_manifest::ReleaseManifest;
 use crate::artifacts::{
-    Checksummed, CurveRow, LayerRow, RoundRow, RunManifest, StabilityRow, TimingRow, WeightRow, summary_columns,
+    CalibrationRow, Checksummed, ClassAccuracyRow, CurveRow, LayerRow, RobustnessRow, RoundRow, RunManifest,
+    StabilityRow, TimingRow, WeightRow, summary_columns,
 };
 use crate::config::{ResolvedValue, object_reference_markdown};
 use crate::data::DatasetReport;
@@ -39,10 +40,11 @@ const fn output<T: JsonSchema>(name: &'static str, heading: &'static str) -> Out
 }
 
 /// Every output: first the JSON of commands, then the files of a run.
-const OUTPUTS: [Output; 28] = [
+const OUTPUTS: [Output; 32] = [
     output::<RunResult>("run", "`lth run --json`"),
     output::<SweepResult>("sweep", "the last line of `lth run --json` for a sweep"),
     output::<MeasuringResult>("stability", "`lth stability --json`"),
+    output::<MeasuringResult>("evaluate", "`lth evaluate --json`"),
     output::<EventLine>("events", "`--events FILE`"),
     output::<Estimate>("plan", "`lth plan --json`"),
     output::<SweepEstimate>("plan-sweep", "`lth plan --json` for a sweep"),
@@ -67,6 +69,9 @@ const OUTPUTS: [Output; 28] = [
     output::<TimingRow>("timings.csv", "`timings.csv`"),
     output::<WeightRow>("weights.csv", "`weights.csv`"),
     output::<StabilityRow>("stability.csv", "`stability.csv`"),
+    output::<RobustnessRow>("robustness.csv", "`robustness.csv`"),
+    output::<CalibrationRow>("calibration.csv", "`calibration.csv`"),
+    output::<ClassAccuracyRow>("class_accuracy.csv", "`class_accuracy.csv`"),
     Output { name: "summary.csv", heading: "`summary.csv`", schema: summary_schema },
 ];
 
@@ -135,6 +140,9 @@ mod tests {
         assert_eq!(properties("timings.csv"), header(&to_csv::<TimingRow>(&[]).unwrap()));
         assert_eq!(properties("weights.csv"), header(&to_csv::<WeightRow>(&[]).unwrap()));
         assert_eq!(properties("stability.csv"), header(&to_csv::<StabilityRow>(&[]).unwrap()));
+        assert_eq!(properties("robustness.csv"), header(&to_csv::<RobustnessRow>(&[]).unwrap()));
+        assert_eq!(properties("calibration.csv"), header(&to_csv::<CalibrationRow>(&[]).unwrap()));
+        assert_eq!(properties("class_accuracy.csv"), header(&to_csv::<ClassAccuracyRow>(&[]).unwrap()));
         assert_eq!(properties("summary.csv"), header(&summary_to_csv(&[]).unwrap()));
     }
 

@@ -84,6 +84,11 @@ impl Corruption {
         }
     }
 
+    /// Returns whether the corruption draws random numbers.
+    pub fn is_random(self) -> bool {
+        self == Self::GaussianNoise
+    }
+
     /// Returns the corrupted image [channels, height, width] of `image`, whose shape is `shape`. `strength` is one of
     /// [`strengths`](Self::strengths), or any number of the same unit; `noise` is drawn from by
     /// [`GaussianNoise`](Self::GaussianNoise) only, one number for each byte.

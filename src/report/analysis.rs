@@ -6,6 +6,7 @@ use super::checkpoints::Checkpoints;
 use super::claims::{ClaimRow, claims};
 use super::figures::{FigureData, run_figures};
 use super::headline::answer_lines;
+use super::robustness::RobustnessData;
 use super::run::{Run, experiment_from, resolved_config};
 use super::verdict::{Verdict, verdicts};
 use crate::artifacts::{LastEvaluations, StabilityRow};
@@ -29,6 +30,8 @@ pub struct RunAnalysis {
     pub(super) checkpoints: Checkpoints,
     /// Rows of `stability.csv`; empty before `lth stability` has measured the run.
     pub stability: Vec<StabilityRow>,
+    /// Rows of the files of `lth evaluate`; empty before it has measured the run.
+    pub robustness: RobustnessData,
     /// The figures, in the order of the page.
     pub(super) figures: Vec<Figure>,
 }
@@ -45,8 +48,9 @@ impl RunAnalysis {
         let claims = experiment.as_ref().map_or_else(Vec::new, |experiment| claims(&run, experiment));
         let checkpoints = Checkpoints::read(&run, experiment.as_ref())?;
         let stability = run.stability()?;
-        let figures = run_figures(&FigureData::new(&run, experiment.as_ref(), &checkpoints, &stability))?;
-        Ok(Self { run, resolved_config, experiment, verdicts, claims, checkpoints, stability, figures })
+        let robustness = run.robustness()?;
+        let figures = run_figures(&FigureData::new(&run, experiment.as_ref(), &checkpoints, &stability, &robustness))?;
+        Ok(Self { run, resolved_config, experiment, verdicts, claims, checkpoints, stability, robustness, figures })
     }
 
     /// Returns the end of the run's training runs.

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
 
+use super::robustness::RobustnessData;
 use crate::artifacts::{LayerRow, RoundRow, RunManifest, StabilityRow, WeightRow, damaged, from_csv, read_run_file};
 use crate::base::outcome::OutcomeKind;
 use crate::config::{self, ConfigDocument, Experiment};
@@ -92,6 +93,18 @@ impl Run {
     /// Fails if the file is damaged.
     pub fn stability(&self) -> Result<Vec<StabilityRow>> {
         optional_rows(&self.dir, RunDir::STABILITY)
+    }
+
+    /// Returns the rows of the files of `lth evaluate`; empty before it has measured the run.
+    ///
+    /// # Errors
+    /// Fails if a file is damaged.
+    pub fn robustness(&self) -> Result<RobustnessData> {
+        Ok(RobustnessData {
+            robustness: optional_rows(&self.dir, RunDir::ROBUSTNESS)?,
+            calibration: optional_rows(&self.dir, RunDir::CALIBRATION)?,
+            classes: optional_rows(&self.dir, RunDir::CLASS_ACCURACY)?,
+        })
     }
 
     /// Returns the name of the run's folder, such as `quickstart-1a2b3c4d`: the name of the experiment and its id.

@@ -10,7 +10,7 @@ use crate::system::paths::{ReportDir, RunDir, RunsDir, is_temporary};
 use crate::system::written_files::WrittenFiles;
 
 /// The files of a run that this program writes, those of its report and its event files excepted.
-const FILES: [&str; 12] = [
+const FILES: [&str; 15] = [
     RunDir::CONFIG[0],
     RunDir::CONFIG[1],
     RunDir::RESOLVED_CONFIG,
@@ -21,6 +21,9 @@ const FILES: [&str; 12] = [
     RunDir::SUMMARY,
     RunDir::WEIGHTS,
     RunDir::STABILITY,
+    RunDir::ROBUSTNESS,
+    RunDir::CALIBRATION,
+    RunDir::CLASS_ACCURACY,
     RunDir::TIMINGS,
     RunDir::CHECKSUMS,
 ];

@@ -129,6 +129,8 @@ impl TrainingDir {
     /// The errors on the line between a training run and its copy, in the folder of the copy. Measured again if the
     /// file is missing or damaged.
     pub const STABILITY: &str = "stability.json";
+    /// Measurements of robustness, calibration and accuracy by class. Measured again if the file is missing or damaged.
+    pub const ROBUSTNESS: &str = "robustness.json";
     /// Statistics of the weights for figures, of dense training runs and tickets only.
     pub const WEIGHT_STATS: &str = "weights.json";
 
@@ -170,6 +172,7 @@ impl TrainingDir {
             Self::FINAL_WEIGHTS,
             Self::CURVE,
             Self::STABILITY,
+            Self::ROBUSTNESS,
             Self::WEIGHT_STATS,
             Self::DONE,
             Self::TIMING,
@@ -238,6 +241,12 @@ impl RunDir {
     pub const WEIGHTS: &str = "weights.csv";
     /// One row per point on the line between a training run and its copy; written by `lth stability`.
     pub const STABILITY: &str = "stability.csv";
+    /// One row per training run and condition of the test images; written by `lth evaluate`.
+    pub const ROBUSTNESS: &str = "robustness.csv";
+    /// One row per training run: calibration on the test images; written by `lth evaluate`.
+    pub const CALIBRATION: &str = "calibration.csv";
+    /// One row per training run and class; written by `lth evaluate`.
+    pub const CLASS_ACCURACY: &str = "class_accuracy.csv";
     /// Durations and hosts, which may differ from run to run.
     pub const TIMINGS: &str = "timings.csv";
     /// The SHA-256 of each file that the report reads, in the format of `sha256sum`.

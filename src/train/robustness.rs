@@ -10,6 +10,6 @@ mod evaluated_network;
 mod test_images;
 
 pub use attack::{Attack, AttackMethod, Norm};
-pub use condition::{Condition, EvaluationDefinition};
+pub use condition::{Condition, EvaluationDefinition, default_epsilons};
 pub use evaluated_network::{ClassCount, CleanMeasurement, ConditionMeasurement, EvaluatedNetwork};
 pub use test_images::TestImages;

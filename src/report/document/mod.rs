@@ -5,6 +5,7 @@ mod compose;
 mod html;
 mod markdown;
 mod provenance;
+mod robustness;
 mod setting;
 mod tables;
 mod verdicts;

@@ -1,5 +1,5 @@
-//! The figures of a run: most of them like those of the paper, and in addition weights remaining by layer and
-//! instability, which the paper does not have. A figure without data is left out.
+//! The figures of a run: most of them like those of the paper, and in addition weights remaining by layer,
+//! instability and robustness, which the paper does not have. A figure without data is left out.
 //!
 //! In every figure of a run, hue, dashes and marker stand for the arm. Lines of one arm differ in lightness, which
 //! stands for the share of weights remaining, and have labels at their ends.
@@ -7,6 +7,7 @@
 mod by_sparsity;
 mod comparison;
 mod layer_density;
+mod robustness;
 mod stability;
 mod sweep;
 mod sweep_heat_map;
@@ -19,6 +20,7 @@ pub(crate) use self::comparison::{ComparedRun, comparison_figures};
 pub(crate) use self::sweep::SweptKey;
 pub(crate) use self::sweep_heat_map::sweep_heat_map;
 use super::checkpoints::Checkpoints;
+use super::robustness::RobustnessData;
 use super::roles::{ArmRole, arm_roles};
 use super::run::Run;
 use crate::artifacts::{LastEvaluations, RoundGroup, StabilityRow};
@@ -38,6 +40,7 @@ pub(crate) struct FigureData<'a> {
     arms: Vec<ArmRole>,
     checkpoints: &'a Checkpoints,
     stability: &'a [StabilityRow],
+    robustness: &'a RobustnessData,
     /// The end of the training runs.
     end: LastEvaluations,
     /// The note of every panel of test accuracies or errors; empty if all test images are used.
@@ -51,10 +54,11 @@ impl<'a> FigureData<'a> {
         experiment: Option<&Experiment>,
         checkpoints: &'a Checkpoints,
         stability: &'a [StabilityRow],
+        robustness: &'a RobustnessData,
     ) -> Self {
         let arms = arm_roles(run, experiment);
         let end = LastEvaluations::of_experiment(&run.rounds, experiment);
-        Self { run, arms, checkpoints, stability, end, test_note: run.test_note().unwrap_or_default() }
+        Self { run, arms, checkpoints, stability, robustness, end, test_note: run.test_note().unwrap_or_default() }
     }
 
     /// Returns the style of an arm, which is the same in every figure of the run; that of the dense network if the run
@@ -78,6 +82,7 @@ pub(crate) fn run_figures(data: &FigureData<'_>) -> Result<Vec<Figure>> {
     let mut figures = by_sparsity::figures(data);
     figures.extend(training_curves::figures(data)?);
     figures.extend(stability::figures(data));
+    figures.push(robustness::figure(data));
     figures.push(layer_density::figure(data)?);
     figures.extend(weights::figures(data)?);
     Ok(figures.into_iter().filter_map(without_empty_panels).collect())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 
 use super::super::instability::stability_rows;
+use super::super::robustness::robustness_rows;
 use super::super::row_builder::RowBuilder;
 use super::super::run_files::{RowState, RunRows};
 use super::check::{Check, WRITE_AGAIN, advice_on_error};
@@ -85,6 +86,28 @@ impl Verifier<'_> {
         Ok(check)
     }
 
+    /// Makes the files of `lth evaluate` again and compares their bytes.
+    pub(super) fn check_robustness(&self) -> Result<Check> {
+        let about = "bytes of robustness.csv, calibration.csv and class_accuracy.csv, made again from the store";
+        let mut check = Check::new("robustness.csv", about, "file");
+        if self.is_running() {
+            check.note("a process works on the run and writes them");
+            return Ok(check);
+        }
+        let rows = robustness_rows(self.study, self.store)?;
+        for path in &rows.damaged {
+            let advice = "run `lth evaluate` on the run: it measures the network again";
+            check.differ(format!("`{}`", path.display()), "it is damaged", advice);
+        }
+        let contents = rows.files()?;
+        if rows.calibration.is_empty() && !contents.iter().any(|(name, _)| self.run_dir.file(name).exists()) {
+            check.note("`lth evaluate` has not measured the run");
+        } else if check.differences.is_empty() {
+            contents.iter().for_each(|(name, bytes)| self.compare(&mut check, name, bytes));
+        }
+        Ok(check)
+    }
+
     /// Returns whether a process works on the run.
     fn is_running(&self) -> bool {
         Lock::is_held(&self.run_dir.run_lock())
@@ -105,7 +128,11 @@ impl Verifier<'_> {
 
 /// Returns the advice for a file of the run that is missing, damaged or differs.
 fn advice_on(name: &str) -> &'static str {
-    if name == RunDir::STABILITY { "run `lth stability` on the run" } else { WRITE_AGAIN }
+    match name {
+        RunDir::STABILITY => "run `lth stability` on the run",
+        RunDir::ROBUSTNESS | RunDir::CALIBRATION | RunDir::CLASS_ACCURACY => "run `lth evaluate` on the run",
+        _ => WRITE_AGAIN,
+    }
 }
 
 /// Returns the check of the files of a run against the checksums in `SHA256SUMS`. `must_exist`: whether the run was

@@ -40,7 +40,10 @@ impl<'a> Verifier<'a> {
     /// Fails if rows cannot be written as CSV.
     pub fn checks(&self) -> Result<Vec<Check>> {
         let invariants = self.check_invariants();
-        Ok(invariants.into_iter().chain([self.check_run_files()?, self.check_stability()?]).collect())
+        Ok(invariants
+            .into_iter()
+            .chain([self.check_run_files()?, self.check_stability()?, self.check_robustness()?])
+            .collect())
     }
 
     /// Returns the training runs of the plan whose entries are whole, each key once, in the order of the plan.

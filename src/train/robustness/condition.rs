@@ -29,6 +29,33 @@ pub enum Condition {
     },
 }
 
+impl Condition {
+    /// Returns a number sequence by which conditions are sorted: corruptions before attacks, then by kind, norm, steps,
+    /// number of images, seed and strength.
+    pub fn rank(&self) -> [u64; 7] {
+        match *self {
+            // Numbers >= 0 have the order of their bits.
+            Self::Corruption { corruption, level, strength, seed } => {
+                [0, corruption as u64, 0, 0, seed, u64::from(level), strength.to_bits()]
+            }
+            Self::Attack { attack: Attack { method, norm, epsilon, steps, seed }, images } => {
+                [1, method as u64, norm as u64, steps.into(), images.into(), seed, epsilon.to_bits()]
+            }
+        }
+    }
+}
+
+/// Returns the sizes of attacks that are measured unless others are chosen, in units of pixels in [0, 1]: of images with
+/// one channel, and smaller ones of colour images, which hold more detail.
+pub fn default_epsilons(norm: Norm, channels: usize) -> [f64; 3] {
+    match (norm, channels) {
+        (Norm::Linf, 1) => [0.05, 0.1, 0.2],
+        (Norm::Linf, _) => [0.01, 0.02, 0.03],
+        (Norm::L2, 1) => [0.5, 1.0, 2.0],
+        (Norm::L2, _) => [0.125, 0.25, 0.5],
+    }
+}
+
 /// The options of an evaluation, from which its conditions follow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvaluationDefinition {
@@ -53,7 +80,7 @@ impl EvaluationDefinition {
     /// ε = 0, which is the accuracy on the images that it attacks.
     pub fn conditions(&self) -> Vec<Condition> {
         let corruptions = self.corruptions.iter().flat_map(|&corruption| {
-            let seed = if corruption == Corruption::GaussianNoise { self.seed } else { 0 };
+            let seed = if corruption.is_random() { self.seed } else { 0 };
             let levels = (1..).zip(corruption.strengths());
             levels.map(move |(level, strength)| Condition::Corruption { corruption, level, strength, seed })
         });
