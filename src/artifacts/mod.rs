@@ -9,6 +9,7 @@ mod landscape;
 mod metrics;
 mod plan_keys;
 mod progress_snapshot;
+mod robustness;
 mod round_group;
 mod rows;
 mod run_checksums;
@@ -40,6 +41,7 @@ pub use progress_snapshot::{
     InProgress, ProgressHeader, ProgressLabel, TrainingPlace, in_progress, newest_progress, progress_files,
     progress_from_bytes, progress_to_bytes, read_progress_header,
 };
+pub use robustness::{CalibrationRow, ClassAccuracyRow, RobustnessRow};
 pub use round_group::{RoundGroup, arms};
 pub use rows::{CurveRow, DeviceKind, LayerRow, RoundRow, TimingRow, from_csv, to_csv};
 pub use run_checksums::{RunChecksums, damaged, open_run_file, read_run_file};

@@ -18,7 +18,7 @@ use crate::system::paths::RunDir;
 use crate::system::retry::with_retries;
 
 /// The files of a run that the list has.
-const LISTED: [&str; 9] = [
+const LISTED: [&str; 12] = [
     RunDir::RESOLVED_CONFIG,
     RunDir::ROUNDS,
     RunDir::CURVES,
@@ -28,6 +28,9 @@ const LISTED: [&str; 9] = [
     RunDir::STABILITY,
     RunDir::LANDSCAPE,
     RunDir::LANDSCAPE_CURVES,
+    RunDir::ROBUSTNESS,
+    RunDir::CALIBRATION,
+    RunDir::CLASS_ACCURACY,
 ];
 
 /// The first line of a list.

@@ -2,6 +2,7 @@
 //! formats. Does no input or output, and is independent of experiments.
 
 pub mod category;
+pub mod confidence;
 pub mod curve;
 pub mod formula;
 pub mod histogram;

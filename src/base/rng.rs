@@ -30,6 +30,10 @@ pub enum Purpose {
     Noise,
     /// The random directions along which the loss around trained weights is measured.
     Direction,
+    /// The noise of corrupted test images; the same for every network.
+    Corruption,
+    /// The start of an adversarial attack; the same for every network.
+    Attack,
     /// One number per element and iteration from a counter-based generator: dropout and augmentation.
     Elementwise,
 }
@@ -47,6 +51,8 @@ impl Purpose {
             Self::Shuffle => "shuffle",
             Self::Noise => "noise",
             Self::Direction => "direction",
+            Self::Corruption => "corruption",
+            Self::Attack => "attack",
             Self::Elementwise => "elementwise",
         }
     }

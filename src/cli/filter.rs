@@ -22,6 +22,11 @@ impl RowFilter {
         !self.arm.is_empty()
     }
 
+    /// Returns whether the filter names neither arms nor rounds.
+    pub(super) fn is_empty(&self) -> bool {
+        self.arm.is_empty() && self.round.is_empty()
+    }
+
     /// Returns whether the training run of a row is selected.
     pub(super) fn matches(&self, row: &RoundRow) -> bool {
         (self.arm.is_empty() || self.arm.contains(&row.arm))

@@ -4,7 +4,7 @@ use crate::system::env;
 use crate::system::exit;
 
 /// Command lines, each with what it does.
-pub(super) const EXAMPLES: [(&str, &str); 18] = [
+pub(super) const EXAMPLES: [(&str, &str); 20] = [
     ("lth run configs/quickstart.toml", "run a first experiment"),
     ("lth init my.toml", "write an experiment to edit"),
     ("lth plan my.toml", "show what it will cost"),
@@ -17,6 +17,8 @@ pub(super) const EXAMPLES: [(&str, &str); 18] = [
     ("lth report my", "write the report of a run again"),
     ("lth stability my --arm winning_ticket", "measure linear mode connectivity"),
     ("lth landscape my --round 0 --round 3", "measure the loss around start and end of training"),
+    ("lth evaluate my --round 2", "measure robustness and calibration"),
+    ("lth ticket export my --arm winning_ticket --round 2 --replicate 1 -o t.safetensors", "export a ticket to a file"),
     ("lth verify my --deep", "check every file and evaluate the stored weights again"),
     ("lth clean --dry-run", "list weights that no run needs"),
     ("lth check my.toml", "show every value and where it was set"),

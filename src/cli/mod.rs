@@ -7,6 +7,8 @@ mod completion;
 mod data;
 mod deletion;
 mod doctor;
+mod evaluate;
+mod evaluation_options;
 mod events;
 mod execution;
 mod explain;
@@ -98,6 +100,10 @@ enum Command {
     /// the tickets, and their controls with new initial weights.
     #[command(after_help = exit::help())]
     Landscape(landscape::LandscapeArgs),
+    /// Measure robustness, calibration and accuracy by class: evaluate trained networks on corrupted and on attacked
+    /// test images.
+    #[command(after_help = exit::help())]
+    Evaluate(evaluate::EvaluateArgs),
     /// Verify a run: compare every file, mask and weight with what it is made from. Changes nothing.
     #[command(after_help = exit::help())]
     Verify(verify::VerifyArgs),
@@ -160,6 +166,7 @@ fn dispatch(cli: &Cli) -> Exit {
         Command::Stability(args) => stability::run(args),
         Command::Ticket(args) => ticket::run(args),
         Command::Landscape(args) => landscape::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Runs(args) => runs::run(args),
         Command::Rm(args) => rm::run(args),

@@ -17,8 +17,8 @@ use super::ticket::json::{
     TicketBenchResult, TicketCompactResult, TicketExportResult, TicketResult, TicketVerifyResult,
 };
 use crate::artifacts::{
-    Checksummed, CurveRow, LandscapeCurveRow, LandscapeRow, LayerRow, RoundRow, RunManifest, StabilityRow, TimingRow,
-    WeightRow, summary_columns,
+    CalibrationRow, Checksummed, ClassAccuracyRow, CurveRow, LandscapeCurveRow, LandscapeRow, LayerRow, RobustnessRow,
+    RoundRow, RunManifest, StabilityRow, TimingRow, WeightRow, summary_columns,
 };
 use crate::config::{ResolvedValue, object_reference_markdown};
 use crate::data::DatasetReport;
@@ -43,7 +43,7 @@ const fn output<T: JsonSchema>(name: &'static str, heading: &'static str) -> Out
 }
 
 /// Every output: first the JSON of commands, then the files of a run.
-const OUTPUTS: [Output; 36] = [
+const OUTPUTS: [Output; 40] = [
     output::<RunResult>("run", "`lth run --json`"),
     output::<SweepResult>("sweep", "the last line of `lth run --json` for a sweep"),
     output::<MeasuringResult>("stability", "`lth stability --json`"),
@@ -53,6 +53,7 @@ const OUTPUTS: [Output; 36] = [
     output::<TicketVerifyResult>("ticket-verify", "`lth ticket verify --json`"),
     output::<TicketCompactResult>("ticket-compact", "`lth ticket compact --json`"),
     output::<TicketBenchResult>("ticket-bench", "`lth ticket bench --json`"),
+    output::<MeasuringResult>("evaluate", "`lth evaluate --json`"),
     output::<EventLine>("events", "`--events FILE`"),
     output::<Estimate>("plan", "`lth plan --json`"),
     output::<SweepEstimate>("plan-sweep", "`lth plan --json` for a sweep"),
@@ -79,6 +80,9 @@ const OUTPUTS: [Output; 36] = [
     output::<StabilityRow>("stability.csv", "`stability.csv`"),
     output::<LandscapeRow>("landscape.csv", "`landscape.csv`"),
     output::<LandscapeCurveRow>("landscape_curves.csv", "`landscape_curves.csv`"),
+    output::<RobustnessRow>("robustness.csv", "`robustness.csv`"),
+    output::<CalibrationRow>("calibration.csv", "`calibration.csv`"),
+    output::<ClassAccuracyRow>("class_accuracy.csv", "`class_accuracy.csv`"),
     Output { name: "summary.csv", heading: "`summary.csv`", schema: summary_schema },
 ];
 
@@ -149,6 +153,9 @@ mod tests {
         assert_eq!(properties("stability.csv"), header(&to_csv::<StabilityRow>(&[]).unwrap()));
         assert_eq!(properties("landscape.csv"), header(&to_csv::<LandscapeRow>(&[]).unwrap()));
         assert_eq!(properties("landscape_curves.csv"), header(&to_csv::<LandscapeCurveRow>(&[]).unwrap()));
+        assert_eq!(properties("robustness.csv"), header(&to_csv::<RobustnessRow>(&[]).unwrap()));
+        assert_eq!(properties("calibration.csv"), header(&to_csv::<CalibrationRow>(&[]).unwrap()));
+        assert_eq!(properties("class_accuracy.csv"), header(&to_csv::<ClassAccuracyRow>(&[]).unwrap()));
         assert_eq!(properties("summary.csv"), header(&summary_to_csv(&[]).unwrap()));
     }
 

@@ -39,11 +39,15 @@ mod png_image;
 mod download;
 mod fetch;
 
+// Corrupted images.
+pub mod corruption;
+
 // Summaries.
 mod contact_sheet;
 mod summary;
 
 pub use contact_sheet::{contact_sheet, is_contact_sheet};
+pub use corruption::Corruption;
 pub use dataset::{Dataset, Normalization, Split};
 pub use dirs::{data_dir_argument, folder};
 pub use fetch::{FetchOptions, FetchProgress, Fetched, NoMirror, fetch};

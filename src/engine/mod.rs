@@ -24,7 +24,9 @@ mod trainer;
 mod workload;
 
 pub use optim::Optimizer;
-pub use probe::{GradientMap, NamedGradient, NoProbe, Probe, ProbeBatchNorm, ProbeObjective, ProbeOptions};
+pub use probe::{
+    GradientMap, NamedGradient, NoProbe, PixelBatch, PixelOutput, Probe, ProbeBatchNorm, ProbeObjective, ProbeOptions,
+};
 pub use registry::{Conflict, Engine, EngineKind, Unsupported};
 pub use selection::EngineSelector;
 pub use trainer::{Batch, Trainer, TrainerSpec};

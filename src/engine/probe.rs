@@ -1,5 +1,6 @@
-//! Gradients on data before or between training runs, for pruning criteria that need more than weights. Used by no mask
-//! rule yet; see ARCHITECTURE.md, "A mask rule".
+//! Gradients on data before or between training runs: with respect to weights for pruning criteria that need more than
+//! weights (used by no mask rule yet; see ARCHITECTURE.md, "A mask rule"), and with respect to pixels for adversarial
+//! attacks on trained networks.
 //!
 //! Such a criterion takes gradients at a snapshot under a mask, and multiplies them with weights itself: SNIP (Lee et
 //! al., arXiv 1810.02340) scores |θ·g|, `GraSP` (Wang et al., arXiv 2002.07376) −θ·Hg with the gradient of
@@ -90,6 +91,25 @@ impl ProbeOptions {
     }
 }
 
+/// Images with their labels, for [`Probe::on_pixels`].
+#[derive(Clone, Copy, Debug)]
+pub struct PixelBatch<'a> {
+    /// Pixels [images, channels, height, width], each in [0, 1]: a byte / 255, before the normalization of the data set.
+    pub pixels: &'a [f32],
+    /// The class of each image, from 0.
+    pub labels: &'a [u8],
+}
+
+/// The output of a network for a [`PixelBatch`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PixelOutput {
+    /// The logits [images, classes].
+    pub logits: Vec<f32>,
+    /// The gradient of the sum over images of the cross-entropy, in nats, with respect to the pixels [images, channels,
+    /// height, width]; empty if it was not asked for.
+    pub gradient: Vec<f32>,
+}
+
 /// Computes gradients at a snapshot. Nothing is trained: snapshots, running statistics and random streams stay as they
 /// are.
 ///
@@ -122,9 +142,24 @@ pub trait Probe {
         batches: &[Vec<u32>],
         options: &ProbeOptions,
     ) -> Result<GradientMap>;
+
+    /// Returns the logits of the network for images, and, if `has_gradient`, the gradient with respect to their pixels.
+    /// The images need not be in the data set; its normalization is part of the function that is differentiated: with
+    /// [`Normalization::PerImage`](crate::data::Normalization::PerImage) each image is divided by its own norm. In
+    /// float32, with the running statistics of batch norms.
+    ///
+    /// # Errors
+    /// Fails if snapshot, mask, pixels or labels do not fit the network, there is no image, or the device fails.
+    fn on_pixels(
+        &self,
+        snapshot: &Snapshot,
+        mask: &Mask,
+        batch: PixelBatch<'_>,
+        has_gradient: bool,
+    ) -> Result<PixelOutput>;
 }
 
-/// A probe that computes no gradients: both methods fail. For plans whose mask rules need none, as all of this version.
+/// A probe that computes no gradients: every method fails. For plans whose mask rules need none, as all of this version.
 #[derive(Clone, Copy, Debug)]
 pub struct NoProbe;
 
@@ -140,6 +175,10 @@ impl Probe for NoProbe {
         _: &[Vec<u32>],
         _: &ProbeOptions,
     ) -> Result<GradientMap> {
+        bail!("this probe computes no gradients")
+    }
+
+    fn on_pixels(&self, _: &Snapshot, _: &Mask, _: PixelBatch<'_>, _: bool) -> Result<PixelOutput> {
         bail!("this probe computes no gradients")
     }
 }

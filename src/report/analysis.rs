@@ -7,6 +7,7 @@ use super::claims::{ClaimRow, claims};
 use super::equal_iterations::EqualIterations;
 use super::figures::{FigureData, MeasuredRows, run_figures};
 use super::headline::answer_lines;
+use super::robustness::RobustnessData;
 use super::run::{Run, experiment_from, resolved_config};
 use super::transfer::{TransferComparison, transfer_comparisons, transfer_sentences};
 use super::verdict::{Verdict, verdicts};
@@ -37,6 +38,8 @@ pub struct RunAnalysis {
     pub landscape: Vec<LandscapeRow>,
     /// Rows of `stability.csv`; empty before `lth stability` has measured the run.
     pub stability: Vec<StabilityRow>,
+    /// Rows of the files of `lth evaluate`; empty before it has measured the run.
+    pub robustness: RobustnessData,
     /// The figures, in the order of the page.
     pub(super) figures: Vec<Figure>,
 }
@@ -59,8 +62,14 @@ impl RunAnalysis {
         };
         let landscape = run.landscape()?;
         let stability = run.stability()?;
-        let measured =
-            MeasuredRows { equal: &equal, landscape: &landscape, stability: &stability, transfer: &transfer };
+        let robustness = run.robustness()?;
+        let measured = MeasuredRows {
+            equal: &equal,
+            landscape: &landscape,
+            stability: &stability,
+            transfer: &transfer,
+            robustness: &robustness,
+        };
         let figures = run_figures(&FigureData::new(&run, experiment.as_ref(), &checkpoints, measured))?;
         Ok(Self {
             run,
@@ -73,6 +82,7 @@ impl RunAnalysis {
             equal,
             landscape,
             stability,
+            robustness,
             figures,
         })
     }

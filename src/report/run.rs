@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
 
+use super::robustness::RobustnessData;
 use crate::artifacts::{
     LandscapeCurveRow, LandscapeRow, LayerRow, RoundRow, RunManifest, StabilityRow, WeightRow, damaged, from_csv,
     read_run_file,
@@ -111,6 +112,18 @@ impl Run {
     /// Fails if the file is damaged.
     pub fn landscape_curves(&self) -> Result<Vec<LandscapeCurveRow>> {
         optional_rows(&self.dir, RunDir::LANDSCAPE_CURVES)
+    }
+
+    /// Returns the rows of the files of `lth evaluate`; empty before it has measured the run.
+    ///
+    /// # Errors
+    /// Fails if a file is damaged.
+    pub fn robustness(&self) -> Result<RobustnessData> {
+        Ok(RobustnessData {
+            robustness: optional_rows(&self.dir, RunDir::ROBUSTNESS)?,
+            calibration: optional_rows(&self.dir, RunDir::CALIBRATION)?,
+            classes: optional_rows(&self.dir, RunDir::CLASS_ACCURACY)?,
+        })
     }
 
     /// Returns the name of the run's folder, such as `quickstart-1a2b3c4d`: the name of the experiment and its id.

@@ -38,6 +38,7 @@ mod progress;
 mod recorded_timings;
 mod remove_run;
 mod retention;
+mod robustness;
 mod row_builder;
 mod run;
 mod run_files;
@@ -68,6 +69,7 @@ pub use landscape::{LandscapeAnalysis, LandscapeDefinition, LandscapeRows, lands
 pub use needed_outputs::plan_for_final_weights;
 pub use orphans::{Orphan, delete_orphans, find_orphans};
 pub use remove_run::{RemovedRun, remove_run};
+pub use robustness::{RobustnessAnalysis, RobustnessRows, robustness_rows};
 pub use row_builder::RowBuilder;
 pub use run::{RunOutcome, Runner};
 pub use run_files::RunFiles;

@@ -10,7 +10,7 @@ use crate::system::paths::{ReportDir, RunDir, RunsDir, is_temporary};
 use crate::system::written_files::WrittenFiles;
 
 /// The files of a run that this program writes, those of its report and its event files excepted.
-const FILES: [&str; 14] = [
+const FILES: [&str; 17] = [
     RunDir::CONFIG[0],
     RunDir::CONFIG[1],
     RunDir::RESOLVED_CONFIG,
@@ -23,6 +23,9 @@ const FILES: [&str; 14] = [
     RunDir::STABILITY,
     RunDir::LANDSCAPE,
     RunDir::LANDSCAPE_CURVES,
+    RunDir::ROBUSTNESS,
+    RunDir::CALIBRATION,
+    RunDir::CLASS_ACCURACY,
     RunDir::TIMINGS,
     RunDir::CHECKSUMS,
 ];

@@ -131,6 +131,8 @@ impl TrainingDir {
     pub const STABILITY: &str = "stability.json";
     /// The losses around the starting and the final weights. Measured again if the file is missing or damaged.
     pub const LANDSCAPE: &str = "landscape.json";
+    /// Measurements of robustness, calibration and accuracy by class. Measured again if the file is missing or damaged.
+    pub const ROBUSTNESS: &str = "robustness.json";
     /// Statistics of the weights for figures, of dense training runs and tickets only.
     pub const WEIGHT_STATS: &str = "weights.json";
 
@@ -173,6 +175,7 @@ impl TrainingDir {
             Self::CURVE,
             Self::STABILITY,
             Self::LANDSCAPE,
+            Self::ROBUSTNESS,
             Self::WEIGHT_STATS,
             Self::DONE,
             Self::TIMING,
@@ -245,6 +248,12 @@ impl RunDir {
     pub const LANDSCAPE: &str = "landscape.csv";
     /// One row per network that `lth landscape` has evaluated.
     pub const LANDSCAPE_CURVES: &str = "landscape_curves.csv";
+    /// One row per training run and condition of the test images; written by `lth evaluate`.
+    pub const ROBUSTNESS: &str = "robustness.csv";
+    /// One row per training run: calibration on the test images; written by `lth evaluate`.
+    pub const CALIBRATION: &str = "calibration.csv";
+    /// One row per training run and class; written by `lth evaluate`.
+    pub const CLASS_ACCURACY: &str = "class_accuracy.csv";
     /// Durations and hosts, which may differ from run to run.
     pub const TIMINGS: &str = "timings.csv";
     /// The SHA-256 of each file that the report reads, in the format of `sha256sum`.

@@ -1,7 +1,8 @@
 //! The training loop of one network, or of several in lockstep: the order of the images, the learning rate, and when to
-//! evaluate. Independent of arms and files.
+//! evaluate. And `robustness`, which measures a trained network. Independent of arms and files.
 
 mod lr_schedule;
+pub mod robustness;
 mod sampler;
 mod training_loop;
 

@@ -6,6 +6,7 @@ mod html;
 mod landscape;
 mod markdown;
 mod provenance;
+mod robustness;
 mod setting;
 mod tables;
 mod training_accuracy;

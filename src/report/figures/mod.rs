@@ -1,5 +1,5 @@
-//! The figures of a run: most of them like those of the paper, and in addition weights remaining by layer and
-//! instability, which the paper does not have. A figure without data is left out.
+//! The figures of a run: most of them like those of the paper, and in addition weights remaining by layer,
+//! instability and robustness, which the paper does not have. A figure without data is left out.
 //!
 //! In every figure of a run, hue, dashes and marker stand for the arm. Lines of one arm differ in lightness, which
 //! stands for the share of weights remaining, and have labels at their ends.
@@ -9,6 +9,7 @@ mod comparison;
 mod equal_iterations;
 mod landscape;
 mod layer_density;
+mod robustness;
 mod stability;
 mod sweep;
 mod sweep_heat_map;
@@ -23,6 +24,7 @@ pub(crate) use self::sweep::SweptKey;
 pub(crate) use self::sweep_heat_map::sweep_heat_map;
 use super::checkpoints::Checkpoints;
 use super::equal_iterations::EqualIterations;
+use super::robustness::RobustnessData;
 use super::roles::{ArmRole, arm_roles, reinit_of};
 use super::run::Run;
 use super::transfer::TransferComparison;
@@ -62,6 +64,8 @@ pub(crate) struct MeasuredRows<'a> {
     pub(crate) stability: &'a [StabilityRow],
     /// The comparisons of transferred networks.
     pub(crate) transfer: &'a [TransferComparison],
+    /// The rows of the files of `lth evaluate`.
+    pub(crate) robustness: &'a RobustnessData,
 }
 
 impl<'a> FigureData<'a> {
@@ -104,6 +108,7 @@ pub(crate) fn run_figures(data: &FigureData<'_>) -> Result<Vec<Figure>> {
     figures.push(equal_iterations::figure(data));
     figures.extend(landscape::figures(data)?);
     figures.extend(stability::figures(data));
+    figures.push(robustness::figure(data));
     figures.push(layer_density::figure(data)?);
     figures.extend(weights::figures(data)?);
     Ok(figures.into_iter().filter_map(without_empty_panels).collect())

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::super::instability::stability_rows;
 use super::super::landscape::landscape_rows;
+use super::super::robustness::robustness_rows;
 use super::super::row_builder::RowBuilder;
 use super::super::run_files::{RowState, RunRows};
 use super::check::{Check, WRITE_AGAIN, advice_on_error};
@@ -112,6 +113,28 @@ impl Verifier<'_> {
         check
     }
 
+    /// Makes the files of `lth evaluate` again and compares their bytes.
+    pub(super) fn check_robustness(&self) -> Result<Check> {
+        let about = "bytes of robustness.csv, calibration.csv and class_accuracy.csv, made again from the store";
+        let mut check = Check::new("robustness.csv", about, "file");
+        if self.is_running() {
+            check.note("a process works on the run and writes them");
+            return Ok(check);
+        }
+        let rows = robustness_rows(self.study, self.store)?;
+        for path in &rows.damaged {
+            let advice = "run `lth evaluate` on the run: it measures the network again";
+            check.differ(format!("`{}`", path.display()), "it is damaged", advice);
+        }
+        let contents = rows.files()?;
+        if rows.calibration.is_empty() && !contents.iter().any(|(name, _)| self.run_dir.file(name).exists()) {
+            check.note("`lth evaluate` has not measured the run");
+        } else if check.differences.is_empty() {
+            contents.iter().for_each(|(name, bytes)| self.compare(&mut check, name, bytes));
+        }
+        Ok(check)
+    }
+
     /// Returns whether a process works on the run.
     fn is_running(&self) -> bool {
         Lock::is_held(&self.run_dir.run_lock())
@@ -137,6 +160,7 @@ fn advice_on(name: &str) -> &'static str {
         TrainingDir::STABILITY => "run `lth stability` on the run: it measures the line again",
         RunDir::LANDSCAPE | RunDir::LANDSCAPE_CURVES => "run `lth landscape` on the run",
         TrainingDir::LANDSCAPE => "run `lth landscape` on the run: it measures the training run again",
+        RunDir::ROBUSTNESS | RunDir::CALIBRATION | RunDir::CLASS_ACCURACY => "run `lth evaluate` on the run",
         _ => WRITE_AGAIN,
     }
 }

@@ -40,7 +40,8 @@ impl<'a> Verifier<'a> {
     /// Fails if rows cannot be written as CSV.
     pub fn checks(&self) -> Result<Vec<Check>> {
         let invariants = self.check_invariants();
-        let files = [self.check_run_files()?, self.check_stability()?, self.check_landscape()?];
+        let files =
+            [self.check_run_files()?, self.check_stability()?, self.check_landscape()?, self.check_robustness()?];
         Ok(invariants.into_iter().chain(files).collect())
     }
 

@@ -16,6 +16,7 @@ mod device_images;
 mod lane_tensors;
 mod memory;
 mod optimize;
+mod pixel_gradient;
 mod probe;
 mod recorder;
 mod state;

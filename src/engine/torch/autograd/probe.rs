@@ -12,14 +12,16 @@ use super::dropout::DropoutMasks;
 use super::lane_tensors::lane_shape;
 use super::layers::{Activation, BatchNormMode, Forward};
 use super::memory::Memory;
-use super::{dropouts, takes_features};
+use super::{dropouts, pixel_gradient, takes_features};
 use crate::base::mask::Mask;
 use crate::base::tensors::{NamedTensor, Snapshot};
 use crate::config::{Dtype, MatmulPrecision};
 use crate::data::Dataset;
 use crate::engine::dropout::Dropout;
 use crate::engine::param_layout::{ParamLayout, ParamSlot, match_mask};
-use crate::engine::probe::{GradientMap, NamedGradient, Probe, ProbeBatchNorm, ProbeObjective, ProbeOptions};
+use crate::engine::probe::{
+    GradientMap, NamedGradient, PixelBatch, PixelOutput, Probe, ProbeBatchNorm, ProbeObjective, ProbeOptions,
+};
 use crate::engine::trainer::TrainerSpec;
 use crate::network::{Network, TensorRole, init_buffers};
 
@@ -81,16 +83,29 @@ impl Probe for TorchProbe {
         let _guard = no_recording(run.device);
         run.named(&run.hessian_product(&run.gradients()?)?)
     }
+
+    fn on_pixels(
+        &self,
+        snapshot: &Snapshot,
+        mask: &Mask,
+        batch: PixelBatch<'_>,
+        has_gradient: bool,
+    ) -> Result<PixelOutput> {
+        let options = ProbeOptions { batch_norm: ProbeBatchNorm::Running, ..ProbeOptions::cross_entropy(1.0) };
+        let run = self.run(snapshot, mask, &[], &options)?;
+        let _guard = no_recording(run.device);
+        pixel_gradient::output(&run, &self.dataset.normalization, batch, has_gradient)
+    }
 }
 
 /// One call of a [`Probe`] method: a network on the device, and the batches over which the objective is the mean.
-struct ProbeRun<'a> {
-    network: &'a Network,
+pub(super) struct ProbeRun<'a> {
+    pub(super) network: &'a Network,
     images: DeviceImages,
     batches: &'a [Vec<u32>],
     options: ProbeOptions,
-    device: Device,
-    kind: Kind,
+    pub(super) device: Device,
+    pub(super) kind: Kind,
     /// The parameters in the network's order, in their shapes for one lane ([`lane_shape`]).
     parameters: Vec<Tensor>,
     /// Running statistics [channels] each.
@@ -200,7 +215,7 @@ impl<'a> ProbeRun<'a> {
     }
 
     /// Returns the logits [1, images, classes].
-    fn logits(&self, input: Activation) -> Result<Tensor> {
+    pub(super) fn logits(&self, input: Activation) -> Result<Tensor> {
         let forward = Forward {
             lanes: 1,
             parameters: self.parameters.iter(),

@@ -1,0 +1,238 @@
+//! Robustness and calibration of a run's networks: the measures of each network, and their table.
+//!
+//! A measure that averages over conditions uses the conditions under which every network was measured, so that the
+//! means of all networks are comparable.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::arm_round::ArmRound;
+use super::table::{Cell, Table};
+use crate::artifacts::{CalibrationRow, ClassAccuracyRow, RobustnessRow, first_seen};
+use crate::base::format::{accuracy, mean_and_range, percent};
+use crate::base::stats::SummaryStats;
+
+/// The rows of the files of `lth evaluate`; all empty before it has measured the run.
+#[derive(Clone, Debug, Default)]
+pub struct RobustnessData {
+    /// Rows of `robustness.csv`.
+    pub robustness: Vec<RobustnessRow>,
+    /// Rows of `calibration.csv`.
+    pub calibration: Vec<CalibrationRow>,
+    /// Rows of `class_accuracy.csv`.
+    pub classes: Vec<ClassAccuracyRow>,
+}
+
+/// The quality that a measure stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quality {
+    /// Accuracy on the test images as they are.
+    Clean,
+    /// Accuracy on changed test images.
+    Robust,
+    /// Expected calibration error: the lower, the better.
+    Calibration,
+}
+
+/// A number that each network has, a share of 1.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Measure {
+    /// The title of its column and of its panel, with the unit.
+    pub(crate) title: String,
+    /// A name for sentences.
+    pub(crate) name: String,
+    pub(crate) quality: Quality,
+    /// The step between neighbouring values; 0 if they are continuous.
+    pub(crate) resolution: f64,
+    /// The keys of the conditions that it averages over; empty for measures on the test images as they are.
+    conditions: BTreeSet<String>,
+}
+
+/// A network and its measures.
+struct NetworkMeasures<'a> {
+    row: &'a CalibrationRow,
+    /// In the order of [`Robustness::measures`].
+    values: Vec<f64>,
+}
+
+/// The measures of all networks.
+pub(crate) struct Robustness<'a> {
+    /// The measures, in the order of tables and figures.
+    pub(crate) measures: Vec<Measure>,
+    networks: Vec<NetworkMeasures<'a>>,
+}
+
+/// Returns what tells a condition from all others. Strengths are written with all digits.
+fn condition_key(row: &RobustnessRow) -> String {
+    let RobustnessRow { condition, norm, level, strength, steps, seed, images, .. } = row;
+    format!("{condition} {norm:?} {level:?} {strength} {steps:?} {seed:?} {images}")
+}
+
+/// Returns the name of the attack of a row, whose conditions differ in ε only; `None` for other conditions.
+fn attack_name(row: &RobustnessRow) -> Option<String> {
+    let (norm, steps) = (row.norm.as_ref()?, row.steps?);
+    let steps = if row.condition == "fgsm" { String::new() } else { format!(", {steps} steps") };
+    let seed = row.seed.filter(|seed| *seed != 1).map_or_else(String::new, |seed| format!(", seed {seed}"));
+    Some(format!("{} {norm}{steps}{seed} on {} images", row.condition, row.images))
+}
+
+impl<'a> Robustness<'a> {
+    /// Computes the measures of all networks of `data`.
+    pub(crate) fn new(data: &'a RobustnessData) -> Self {
+        let mut by_network: BTreeMap<&str, BTreeMap<String, &RobustnessRow>> = BTreeMap::new();
+        for row in &data.robustness {
+            by_network.entry(&row.key).or_default().insert(condition_key(row), row);
+        }
+        let measures = measures(data, &by_network);
+        let network = |row: &'a CalibrationRow| {
+            let rows = by_network.get(row.key.as_str());
+            let value = |measure: &Measure| match measure.quality {
+                Quality::Clean => row.accuracy,
+                Quality::Calibration => row.expected_calibration_error,
+                Quality::Robust => {
+                    let rows = measure.conditions.iter().filter_map(|key| rows?.get(key));
+                    let values: Vec<f64> = rows.map(|row| row.accuracy).collect();
+                    SummaryStats::of(&values).map_or(f64::NAN, |stats| stats.mean)
+                }
+            };
+            NetworkMeasures { row, values: measures.iter().map(value).collect() }
+        };
+        let networks = data.calibration.iter().map(network).collect();
+        Self { measures, networks }
+    }
+
+    /// Returns the arms at their rounds that have networks, in the order of the rows.
+    pub(crate) fn arm_rounds(&self) -> Vec<ArmRound<'a>> {
+        first_seen(self.networks.iter().map(|network| ArmRound::new(&network.row.arm, network.row.round)))
+    }
+
+    /// Returns the networks of an arm at a round.
+    fn networks(&self, place: ArmRound<'_>) -> impl Iterator<Item = &NetworkMeasures<'a>> {
+        self.networks
+            .iter()
+            .filter(move |network| (network.row.arm.as_str(), network.row.round) == (place.arm, place.round))
+    }
+
+    /// Returns the mean share of weights remaining of an arm at a round, 0..=1; NaN if it has no networks.
+    pub(crate) fn weights_remaining(&self, place: ArmRound<'_>) -> f64 {
+        let shares: Vec<f64> = self.networks(place).map(|network| network.row.weights_remaining).collect();
+        SummaryStats::of(&shares).map_or(f64::NAN, |stats| stats.mean)
+    }
+
+    /// Returns the values of the measure with an index, one for each network of an arm at a round.
+    pub(crate) fn values(&self, place: ArmRound<'_>, measure: usize) -> Vec<f64> {
+        self.networks(place).map(|network| network.values[measure]).filter(|value| value.is_finite()).collect()
+    }
+
+    /// Returns the means of a measure over the repeats of each replicate.
+    fn by_replicate(&self, place: ArmRound<'_>, measure: usize) -> BTreeMap<u32, f64> {
+        let mut values: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        for network in self.networks(place).filter(|network| network.values[measure].is_finite()) {
+            values.entry(network.row.replicate).or_default().push(network.values[measure]);
+        }
+        let means = values.into_iter().map(|(replicate, values)| Some((replicate, SummaryStats::of(&values)?.mean)));
+        means.flatten().collect()
+    }
+
+    /// Returns `left` − `right` of a measure for each replicate that has both, by ascending replicate.
+    pub(crate) fn differences(&self, left: ArmRound<'_>, right: ArmRound<'_>, measure: usize) -> Vec<f64> {
+        let right = self.by_replicate(right, measure);
+        let difference = |(replicate, value)| Some(value - right.get(&replicate)?);
+        self.by_replicate(left, measure).into_iter().filter_map(difference).collect()
+    }
+}
+
+/// Returns the measures of networks with rows `by_network`, by the key of the network and of the condition.
+fn measures(data: &RobustnessData, by_network: &BTreeMap<&str, BTreeMap<String, &RobustnessRow>>) -> Vec<Measure> {
+    let is_common = |key: &String| by_network.values().all(|rows| rows.contains_key(key));
+    let images = data.calibration.iter().map(|row| row.images).min().unwrap_or(1).max(1);
+    let plain = |title: &str, name: &str, quality, resolution| Measure {
+        title: title.to_owned(),
+        name: name.to_owned(),
+        quality,
+        resolution,
+        conditions: BTreeSet::new(),
+    };
+    let mut measures = vec![plain("test accuracy (%)", "test accuracy", Quality::Clean, 1.0 / images as f64)];
+    let corruptions: Vec<&RobustnessRow> = data.robustness.iter().filter(|row| row.level.is_some()).collect();
+    let attacks = first_seen(data.robustness.iter().filter_map(attack_name));
+    let groups = std::iter::once(None).chain(attacks.into_iter().map(Some));
+    for attack in groups {
+        let rows: Vec<&RobustnessRow> = match &attack {
+            None => corruptions.clone(),
+            Some(name) => {
+                let attacked = data.robustness.iter().filter(|row| row.strength > 0.0);
+                attacked.filter(|row| attack_name(row).as_ref() == Some(name)).collect()
+            }
+        };
+        let conditions: BTreeSet<String> = rows.iter().map(|row| condition_key(row)).filter(is_common).collect();
+        let Some(row) = rows.iter().find(|row| conditions.contains(&condition_key(row))) else { continue };
+        let (title, name) = match attack {
+            None => {
+                ("accuracy, corrupted (%)".to_owned(), format!("mean accuracy over {} corruptions", conditions.len()))
+            }
+            Some(name) => {
+                let strengths = first_seen(
+                    rows.iter()
+                        .filter(|row| conditions.contains(&condition_key(row)))
+                        .map(|row| row.strength.to_string()),
+                );
+                let epsilons = format!("ε = {}", strengths.join(", "));
+                (format!("accuracy, {name}, {epsilons} (%)"), format!("mean accuracy under {name}, {epsilons}"))
+            }
+        };
+        let resolution = 1.0 / (row.images.max(1) * conditions.len() as u64) as f64;
+        measures.push(Measure { title, name, quality: Quality::Robust, resolution, conditions });
+    }
+    measures.push(plain("calibration error (points)", "expected calibration error", Quality::Calibration, 0.0));
+    measures
+}
+
+/// Returns a table of the measures: a row for each arm and round; empty without rows.
+pub fn robustness_table(data: &RobustnessData) -> Table {
+    let robustness = Robustness::new(data);
+    let titles = robustness.measures.iter().map(|measure| measure.title.clone());
+    let columns = ["arm", "round", "weights remaining"].into_iter().map(str::to_owned);
+    let mut table = Table::new(columns.chain(titles).chain(["n".to_owned()]));
+    for place in robustness.arm_rounds() {
+        let mut cells = vec![
+            Cell::text(place.arm),
+            Cell::number(place.round),
+            Cell::number(percent(robustness.weights_remaining(place))),
+        ];
+        let cell = |measure| Cell::number(mean_and_range(&robustness.values(place, measure), accuracy));
+        cells.extend((0..robustness.measures.len()).map(cell));
+        cells.push(Cell::number(robustness.networks(place).count()));
+        table.rows.push(cells);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_fixtures::robustness_data;
+    use super::*;
+
+    #[test]
+    fn table_averages_over_conditions_that_every_network_has() {
+        let mut data = robustness_data();
+        // Measured on one network only: left out of the means.
+        let extra = RobustnessRow { strength: 0.9, level: Some(5), accuracy: 0.0, ..data.robustness[1].clone() };
+        data.robustness.push(extra);
+        let table = robustness_table(&data);
+        assert_eq!(table.header[3..5], ["test accuracy (%)", "accuracy, corrupted (%)"]);
+        assert_eq!(table.header[5], "accuracy, pgd linf, 10 steps on 100 images, ε = 0.1 (%)");
+        let cells: Vec<&str> = table.rows[0].iter().map(Cell::as_str).collect();
+        let expected = ["dense", "0", "100%", "90.00 (90.00–90.00)", "75.00 (74.00–76.00)", "40.00 (40.00–40.00)"];
+        assert_eq!(cells[..6], expected);
+        assert_eq!(cells[6..], ["2.00 (2.00–2.00)", "3"]);
+    }
+
+    #[test]
+    fn differences_are_paired_by_replicate() {
+        let data = robustness_data();
+        let robustness = Robustness::new(&data);
+        let differences = robustness.differences(ArmRound::new("ticket", 1), ArmRound::new("dense", 0), 1);
+        assert_eq!(differences.len(), 3);
+        assert!(differences.iter().all(|difference| (difference - 0.05).abs() < 1e-12), "{differences:?}");
+    }
+}
