@@ -8,6 +8,7 @@ mod markdown;
 mod provenance;
 mod setting;
 mod tables;
+mod ticket_results;
 mod training_accuracy;
 mod verdicts;
 
