@@ -2,7 +2,7 @@
 //! together with training accuracy.
 
 use super::PageElement;
-use super::training_accuracy::TicketResults;
+use super::ticket_results::TicketResults;
 use crate::base::format::{mean_and_range, three_digits, with_thousands};
 use crate::lottery::DENSE;
 use crate::report::landscape::{

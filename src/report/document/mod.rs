@@ -9,6 +9,7 @@ mod provenance;
 mod robustness;
 mod setting;
 mod tables;
+mod ticket_results;
 mod training_accuracy;
 mod transfer;
 mod verdicts;

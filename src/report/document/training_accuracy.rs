@@ -3,11 +3,11 @@
 
 use super::super::analysis::RunAnalysis;
 use super::landscape::landscape;
+use super::ticket_results::TicketResults;
 use super::{PageElement, test_note};
-use crate::artifacts::{RoundGroup, RoundRow};
+use crate::artifacts::RoundRow;
 use crate::base::format::{accuracy, mean_and_range, percent};
 use crate::config::Experiment;
-use crate::lottery::DENSE;
 use crate::report::accuracy_rise::{AccuracyRise, RoundDifference, accuracy_rises};
 use crate::report::equal_iterations::{EqualIteration, EqualIterations};
 use crate::report::paired::PairedResults;
@@ -15,29 +15,7 @@ use crate::report::roles::{is_ticket, reinit_of};
 use crate::report::table::{Cell, Table};
 
 /// The title of the section.
-pub(super) const TITLE: &str = "Training accuracy as weights are removed";
-
-/// A ticket, its control with new initial weights, and the results of the run.
-pub(super) struct TicketResults<'a> {
-    pub(super) analysis: &'a RunAnalysis,
-    pub(super) results: &'a PairedResults<'a>,
-    pub(super) ticket: &'a str,
-    pub(super) reinit: Option<&'a str>,
-}
-
-impl<'a> TicketResults<'a> {
-    /// Returns the ticket and its control.
-    pub(super) fn arms(&self) -> impl Iterator<Item = &'a str> {
-        std::iter::once(self.ticket).chain(self.reinit)
-    }
-
-    /// Returns the training runs of the dense network, the ticket and its control, by arm and round.
-    pub(super) fn groups(&self) -> Vec<RoundGroup<'a>> {
-        let groups = RoundGroup::by_arm_and_round(&self.analysis.run.rounds);
-        let of_arm = |arm: &str| groups.iter().filter(|group| group.arm == arm).cloned().collect::<Vec<_>>();
-        std::iter::once(DENSE).chain(self.arms()).flat_map(of_arm).collect()
-    }
-}
+const TITLE: &str = "Training accuracy as weights are removed";
 
 /// Returns the section under a heading of `level`; empty if the run has no ticket with a result.
 pub(super) fn section(analysis: &RunAnalysis, level: usize) -> Vec<PageElement> {
@@ -69,9 +47,12 @@ fn shown_tickets<'a>(experiment: &'a Experiment, results: &PairedResults<'_>) ->
 
 /// Returns a paragraph on the iterations and the statements of the section.
 fn explanation(equal: &EqualIterations) -> String {
-    let time = |time: &EqualIteration| match time.is_dense_stop {
-        true => format!("{} (in each replicate the early stop of its dense network: {})", time.name(), time.range()),
-        false => time.name(),
+    let time = |time: &EqualIteration| {
+        let name = time.name();
+        if !time.is_dense_stop {
+            return name;
+        }
+        format!("{name} (in each replicate the early stop of its dense network: {})", time.range())
     };
     let times: Vec<String> = equal.iterations.iter().map(time).collect();
     format!(

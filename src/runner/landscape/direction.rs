@@ -32,7 +32,9 @@ impl Direction {
                 let drawn = norm(filter.iter().copied());
                 let target = norm(weight.iter().map(|&value| f64::from(value)));
                 let scale = if drawn > 0.0 { target / drawn } else { 0.0 };
-                filter.iter_mut().for_each(|value| *value *= scale);
+                for value in filter {
+                    *value *= scale;
+                }
             }
             Ok(values)
         };
