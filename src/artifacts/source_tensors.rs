@@ -1,4 +1,4 @@
-//! Reads the files that masks and weights are taken from: tickets, and state dicts of PyTorch saved as safetensors.
+//! Reads the files that masks and weights are taken from: tickets, and state dicts of `PyTorch` saved as safetensors.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};

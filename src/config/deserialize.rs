@@ -89,7 +89,7 @@ pub(super) fn is_misspelt(key: &str, diagnostics: &[Diagnostic]) -> bool {
 /// `example_for_key` of `mistakes/serde_errors.rs`.
 fn dummy_value(key: &str) -> Option<Value> {
     Some(match last_key(key) {
-        "name" => json!("placeholder"),
+        "name" | "file" | "path" => json!("placeholder"),
         "rounds" | "iterations" | "batch_size" | "lr" | "out" | "size" | "rate" => json!(1),
         "data" | "network" | "train" => json!({}),
         "dataset" => json!("strokes"),
@@ -99,7 +99,6 @@ fn dummy_value(key: &str) -> Option<Value> {
         "optimizer" => json!("adam"),
         "mask" => json!("iterative"),
         "weights" => json!("rewind"),
-        "file" | "path" => json!("placeholder"),
         "which" => json!("start"),
         _ => return None,
     })
@@ -112,9 +111,8 @@ fn dummy_item(name: &str) -> Option<Value> {
         "layers" => json!("relu"),
         "exclude" | "include" => json!(""),
         "hidden" => json!(1),
-        "betas" => json!(0),
+        "betas" | "classes" => json!(0),
         "milestones" => json!("0it"),
-        "classes" => json!(0),
         _ => return None,
     })
 }

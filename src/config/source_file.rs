@@ -1,4 +1,4 @@
-//! Files that masks and weights are taken from: exported tickets, or state dicts of PyTorch saved as safetensors.
+//! Files that masks and weights are taken from: exported tickets, or state dicts of `PyTorch` saved as safetensors.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ pub struct SourceFile {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "SourceFile")]
 struct SourceFileKeys {
-    /// The file: a ticket exported by `lth ticket export`, or a state dict of PyTorch saved as safetensors. `{replicate}`
+    /// The file: a ticket exported by `lth ticket export`, or a state dict of `PyTorch` saved as safetensors. `{replicate}`
     /// and `{round}` stand for those of the training run. A relative path starts at the folder of the configuration file,
     /// or else at the working directory.
     path: PathBuf,

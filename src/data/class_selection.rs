@@ -25,7 +25,9 @@ pub(super) fn count_classes(labels: &[u8], train_images: u32, classes: usize) ->
     let (train, test) = labels.split_at(labels.len().min(train_images as usize));
     [train, test].map(|labels| {
         let mut counts = vec![0; classes];
-        labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
+        for &label in labels {
+            counts[usize::from(label)] += 1;
+        }
         counts
     })
 }

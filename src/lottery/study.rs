@@ -83,7 +83,7 @@ impl Study {
     }
 
     /// Returns whether a training run starts from trained weights, so that the evaluation at its start may be the early
-    /// stop: see [`StartRule::is_trained`]. Pretrained initial weights are trained.
+    /// stop: see [`StartRule::is_trained`](super::StartRule::is_trained). Pretrained initial weights are trained.
     pub fn starts_trained(&self, training: &TrainingSpec) -> bool {
         training.start.is_trained() || self.resolved.files.is_pretrained() && training.start.is_initial()
     }

@@ -1,4 +1,4 @@
-//! The description of a network in exported files: its layers as modules of `torch.nn`, so that PyTorch builds the
+//! The description of a network in exported files: its layers as modules of `torch.nn`, so that `PyTorch` builds the
 //! network from the description alone, and this program reads it back.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,7 +21,7 @@ pub struct NetworkDescription {
     /// Number of logits.
     pub classes: usize,
     /// The modules in the order they are applied, each with its name. The name of a tensor is the name of its module
-    /// (within a residual block, after that of the block and a dot) and the name that PyTorch gives it there.
+    /// (within a residual block, after that of the block and a dot) and the name that `PyTorch` gives it there.
     pub modules: Vec<(String, Module)>,
 }
 

@@ -44,6 +44,8 @@ impl NeededOutputs {
 /// training runs of `plan`, and of those that they depend on. Empty if the store has them.
 pub fn plan_for_final_weights(plan: &Plan, store: &Store, specs: &[&TrainingSpec]) -> Plan {
     let mut needed = NeededOutputs::default();
-    specs.iter().for_each(|spec| needed.add(spec.key, Dependency::FinalWeights));
+    for spec in specs {
+        needed.add(spec.key, Dependency::FinalWeights);
+    }
     Plan { trainings: needed.missing_trainings(plan, store) }
 }

@@ -59,7 +59,9 @@ impl RobustnessAnalysis<'_> {
     /// Returns the plan of what must be trained so that the final weights of all of `trainings` are in the store.
     pub fn plan(&self, trainings: &[TrainingSpec]) -> Plan {
         let mut needed = NeededOutputs::default();
-        trainings.iter().for_each(|spec| needed.add(spec.key, Dependency::FinalWeights));
+        for spec in trainings {
+            needed.add(spec.key, Dependency::FinalWeights);
+        }
         Plan { trainings: needed.missing_trainings(&self.context.study.plan, self.context.store) }
     }
 
@@ -100,15 +102,14 @@ impl Measurer for NetworkMeasurer<'_> {
         let snapshot = Snapshot { buffers, ..Snapshot::initial(tensors) };
         let network = EvaluatedNetwork { probe: self.probe.as_ref(), snapshot: &snapshot, mask: &mask };
         let should_stop = || cancel.is_cancelled();
-        let mut stored = match StoredRobustness::read(store, spec)?.measured() {
-            Some(stored) => stored,
-            None => {
-                let Some(clean) = network.measure_clean(self.images, &should_stop)? else {
-                    return Ok(Measurement::Cancelled);
-                };
-                self.check_accuracy(spec, &clean)?;
-                StoredRobustness::new(weights, clean)
-            }
+        let mut stored = if let Some(stored) = StoredRobustness::read(store, spec)?.measured() {
+            stored
+        } else {
+            let Some(clean) = network.measure_clean(self.images, &should_stop)? else {
+                return Ok(Measurement::Cancelled);
+            };
+            self.check_accuracy(spec, &clean)?;
+            StoredRobustness::new(weights, clean)
         };
         for condition in definition.conditions() {
             if stored.has(&condition) {

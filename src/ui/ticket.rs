@@ -90,7 +90,7 @@ pub fn inference_timings(timings: &[InferenceTiming], conclusions: &[String], ma
         ]
     };
     table.rows = timings.iter().map(row).collect();
-    let lines: String = conclusions.iter().map(|line| format!("{line}\n")).collect();
+    let lines = conclusions.join("\n") + "\n";
     format!(
         "{}median (shortest–longest) of a batch; time / dense: median (10th–90th percentile) in turns; {}\n{lines}",
         render(&table),

@@ -248,7 +248,9 @@ impl TicketReader<'_> {
             bytes.iter().map(|&byte| byte == 1).collect()
         } else if let Some((positions, _)) = self.kept_values(&weight.parameter)? {
             let mut kept = vec![false; weight.parameter.len()];
-            positions.into_iter().for_each(|position| kept[position] = true);
+            for position in positions {
+                kept[position] = true;
+            }
             kept
         } else {
             self.trained(&weight.parameter)?.values.iter().map(|value| value.to_bits() != 0).collect()
@@ -261,7 +263,9 @@ impl TicketReader<'_> {
             return self.floats(&format!("{TRAINED}.{}", spec.name), &spec.shape);
         };
         let mut values = vec![0.0; spec.len()];
-        positions.into_iter().zip(kept).for_each(|(position, value)| values[position] = value);
+        for (position, value) in positions.into_iter().zip(kept) {
+            values[position] = value;
+        }
         Ok(NamedTensor { name: spec.name.clone(), shape: spec.shape.clone(), values })
     }
 

@@ -239,11 +239,11 @@ impl Fit<'_> {
         }
         let unused = self.unused(names);
         let misfits: Vec<&str> = misfits.iter().map(String::as_str).collect();
-        let mut text = format!("{fitting} tensors fit, and {} do not: {}", misfits.len(), listed(&misfits));
-        if !unused.is_empty() {
-            text += &format!("; without a use in it: {} (`names` maps names)", listed(&unused));
+        let text = format!("{fitting} tensors fit, and {} do not: {}", misfits.len(), listed(&misfits));
+        if unused.is_empty() {
+            return Err(text);
         }
-        Err(text)
+        Err(format!("{text}; without a use in it: {} (`names` maps names)", listed(&unused)))
     }
 }
 

@@ -54,18 +54,26 @@ impl Walk {
         let mut open: Option<Edge> = None;
         for layer in layers {
             match *layer {
-                Layer::Linear { outputs, .. } => open = self.next(open, outputs, true),
+                Layer::Linear { outputs, .. } => open = Some(self.next(open, outputs, true)),
                 Layer::Conv { outputs, padding, bias, size: output_size, .. } => {
-                    open = self.next(open, outputs, bias && padding == 0);
+                    open = Some(self.next(open, outputs, bias && padding == 0));
                     size = output_size;
                 }
                 Layer::BatchNorm { .. } => {
                     let name = self.names.pop_front().unwrap_or_default();
-                    open.iter_mut().for_each(|edge| edge.operations.push(Operation::BatchNorm(name.clone())));
+                    if let Some(edge) = &mut open {
+                        edge.operations.push(Operation::BatchNorm(name));
+                    }
                 }
-                Layer::Relu => open.iter_mut().for_each(|edge| edge.operations.push(Operation::Relu)),
+                Layer::Relu => {
+                    if let Some(edge) = &mut open {
+                        edge.operations.push(Operation::Relu);
+                    }
+                }
                 Layer::Flatten => {
-                    open.iter_mut().for_each(|edge| edge.positions = size[0] * size[1]);
+                    if let Some(edge) = &mut open {
+                        edge.positions = size[0] * size[1];
+                    }
                     size = [1, 1];
                 }
                 Layer::MaxPool { size: square, stride } | Layer::AvgPool { size: square, stride } => {
@@ -85,11 +93,11 @@ impl Walk {
 
     /// Closes the open edge with the next layer as its consumer, and returns the edge that this layer opens with its
     /// `units`. `takes_constants`: see [`Edge`].
-    fn next(&mut self, open: Option<Edge>, units: usize, takes_constants: bool) -> Option<Edge> {
+    fn next(&mut self, open: Option<Edge>, units: usize, takes_constants: bool) -> Edge {
         let name = self.names.pop_front().unwrap_or_default();
         self.edges.extend(open.map(|edge| Edge { consumer: name.clone(), takes_constants, ..edge }));
         let operations = Vec::new();
-        Some(Edge { producer: name, consumer: String::new(), units, operations, positions: 1, takes_constants: false })
+        Edge { producer: name, consumer: String::new(), units, operations, positions: 1, takes_constants: false }
     }
 }
 

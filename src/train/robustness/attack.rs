@@ -159,9 +159,13 @@ impl Norm {
                 // Relative to the largest, so that squares of tiny gradients do not vanish.
                 let largest = gradient.iter().fold(0.0_f32, |largest, g| largest.max(g.abs()));
                 if largest > 0.0 {
-                    gradient.iter_mut().for_each(|g| *g /= largest);
+                    for g in gradient.iter_mut() {
+                        *g /= largest;
+                    }
                     let norm = euclidean(gradient.iter().copied());
-                    gradient.iter_mut().for_each(|g| *g /= norm);
+                    for g in gradient.iter_mut() {
+                        *g /= norm;
+                    }
                 }
             }
         }

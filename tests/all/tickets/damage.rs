@@ -13,7 +13,7 @@ fn files_that_are_no_ticket_or_damaged_are_refused_with_the_reason() {
     let bytes = fs::read(&path).unwrap();
     let other = runs.join("other.safetensors");
     let refused = |bytes: &[u8]| {
-        fs::write(&other, bytes).unwrap();
+        lth::system::files::write(&other, bytes).unwrap();
         ticket_fails(runs, &["show", other.to_str().unwrap()], 1)
     };
     assert!(refused(b"PK\x03\x04 a pickle of torch.save").contains("no safetensors file"));
@@ -59,7 +59,7 @@ fn data_of_another_kind_are_refused_by_verify() {
     let path = export(runs, "winning_ticket", 1, "t.safetensors");
     let mut ticket = lth::artifacts::Ticket::from_bytes(&fs::read(&path).unwrap()).unwrap();
     ticket.info.training.config = ticket.info.training.config.replace("draw_seed = 1", "draw_seed = 2");
-    fs::write(&path, ticket.to_bytes().unwrap()).unwrap();
+    lth::system::files::write(&path, &ticket.to_bytes().unwrap()).unwrap();
     let message = ticket_fails(runs, &["verify", path.to_str().unwrap()], 1);
     assert!(message.contains("are not those that the ticket was trained on"), "{message}");
 }

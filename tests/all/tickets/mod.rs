@@ -1,4 +1,4 @@
-//! Tickets as files: exported, shown, verified, made compact, read by PyTorch, and used by other experiments.
+//! Tickets as files: exported, shown, verified, made compact, read by `PyTorch`, and used by other experiments.
 
 mod damage;
 mod files;

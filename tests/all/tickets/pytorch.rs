@@ -1,4 +1,4 @@
-//! The loader in the README, run by a real PyTorch: its logits are ours.
+//! The loader in the README, run by a real `PyTorch`: its logits are ours.
 //!
 //! `LTH_TEST_PYTHON`: a Python with the packages `torch`, `safetensors` and `numpy`; `python3` by default.
 
@@ -27,7 +27,7 @@ with torch.no_grad():
     net((images * scale + offset).float()).numpy().astype("<f4").tofile(sys.argv[3])
 "#;
 
-/// Returns the Python that has PyTorch; `None`, after a line that says so, if there is none.
+/// Returns the Python that has `PyTorch`; `None`, after a line that says so, if there is none.
 fn python() -> Option<OsString> {
     let python = env::value("LTH_TEST_PYTHON").unwrap_or_else(|| OsString::from("python3"));
     let imports = Command::new(&python).args(["-c", "import torch, safetensors, numpy"]).output();
@@ -45,7 +45,7 @@ fn loader() -> String {
     block.split("```").next().unwrap().to_owned()
 }
 
-/// Returns the logits of the first test images by PyTorch.
+/// Returns the logits of the first test images by `PyTorch`.
 fn logits_of_pytorch(python: &OsString, script: &Path, ticket: &Path, images: &Path) -> Vec<f32> {
     let logits = ticket.with_extension("logits");
     let output = Command::new(python).args([script, ticket, images, &logits]).output().unwrap();
@@ -67,7 +67,7 @@ fn pytorch_has_the_same_logits_for_every_kind_of_network() {
     let folder = tempfile::tempdir().unwrap();
     let runs = folder.path();
     let script = runs.join("compare.py");
-    fs::write(&script, loader() + COMPARE).unwrap();
+    lth::system::files::write(&script, (loader() + COMPARE).as_bytes()).unwrap();
     let data_dir = env::value("LTH_DATA_DIR");
     if data_dir.is_none() {
         println!("generated images in place of real ones: LTH_DATA_DIR is not set");
@@ -96,7 +96,7 @@ fn pytorch_has_the_same_logits_for_every_kind_of_network() {
         let chosen = &dataset.test[..IMAGES];
         let bytes: Vec<u8> = chosen.iter().flat_map(|&image| dataset.image(image).to_vec()).collect();
         let images = runs.join("images");
-        fs::write(&images, bytes).unwrap();
+        lth::system::files::write(&images, &bytes).unwrap();
         for path in [&file, &small] {
             let ticket = Ticket::from_bytes(&fs::read(path).unwrap()).unwrap();
             let ours = DenseInference::new(&ticket.network, &ticket.trained, &dataset).unwrap().logits(chosen).unwrap();

@@ -153,3 +153,29 @@ fn files_that_do_not_fit_are_refused_with_every_tensor_at_their_keys() {
     let small = refused(&network(), &format!("mask = {{ file = \"{}\" }}\nweights = \"reinit\"", compact.display()));
     assert!(small.contains("compact ticket"), "{small}");
 }
+
+#[test]
+fn transfer_experiments_of_this_repository_are_planned_with_their_tickets() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let run_here = |args: &[&str]| {
+        let output = lth().args(args).current_dir(here).env("LTH_RUNS_DIR", here.join("runs")).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    fs::create_dir(here.join("tickets")).unwrap();
+    let strokes = ["--set", "data.dataset=strokes", "--set", "data.train_images=700", "--set", "data.test_images=60"];
+    let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+    let source = configs.join("lenet_mnist.toml");
+    let short = ["--set", "data.validation=100", "--set", "rounds=20", "--set", "train.iterations=2"];
+    let arms = ["--unset", "arms.random_reinit", "--unset", "arms.random_mask", "--set", "replicates=1"];
+    run_here(&[&["run", source.to_str().unwrap(), "-qq"], &strokes[..], &short, &arms].concat());
+    let rounds = ["--round", "7", "--round", "15", "--round", "20", "-qq"];
+    let out = ["-o", "tickets/mnist_{replicate}_{round}.safetensors", "--arm", "winning_ticket"];
+    run_here(&[&["ticket", "export", "lenet_mnist"], &rounds[..], &out].concat());
+    let target = configs.join("transfer_mnist_fashion.toml");
+    let fewer = ["--set", "data.validation=100", "--set", "replicates=1", "--json"];
+    let plan = run_here(&[&["plan", target.to_str().unwrap()], &strokes[..], &fewer].concat());
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    assert_eq!(plan["trainings"], 1 + 20 + 3 * 3);
+}
