@@ -41,7 +41,7 @@ pub use headline::answer_lines;
 pub use overview::{BestRound, RunList, RunOverview, without_superseded};
 pub use render::files;
 pub use result_row::{ResultRow, results_to_csv};
-pub use robustness::{RobustnessData, robustness_table};
+pub use robustness::{RobustnessData, measures_note, robustness_table};
 pub use run::{Run, RunState, experiment_of};
 pub use run_difference::{DifferenceRow, MetricDifference, difference_text};
 pub use run_names::run_names;

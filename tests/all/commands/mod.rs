@@ -9,5 +9,6 @@ mod plan;
 mod run;
 mod runs;
 mod scripting;
+mod evaluate;
 mod stability;
 mod sweep;

@@ -91,6 +91,7 @@ fn help_fits_80_columns_and_has_examples() {
         "show",
         "compare",
         "stability",
+        "evaluate",
         "verify",
         "runs",
         "clean",
