@@ -71,7 +71,8 @@ fn shown_classes(differences: &BTreeMap<(ArmRound<'_>, u32), Vec<f64>>) -> Vec<u
 
 /// Formats a difference of accuracies in percentage points, with its sign.
 fn points(difference: f64) -> String {
-    format!("{:+.1}", 100.0 * difference)
+    // Added to 0, so that a small loss is not written as -0.0.
+    format!("{:+.1}", (1000.0 * difference).round() / 10.0 + 0.0)
 }
 
 #[cfg(test)]

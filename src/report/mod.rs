@@ -48,7 +48,7 @@ pub use landscape_table::short_landscape_table;
 pub use overview::{BestRound, RunList, RunOverview, without_superseded};
 pub use render::files;
 pub use result_row::{ResultRow, results_to_csv};
-pub use robustness::{RobustnessData, robustness_table};
+pub use robustness::{RobustnessData, measures_note, robustness_table};
 pub use roles::measured_arms;
 pub use run::{Run, RunState, experiment_of, resolved_config};
 pub use run_difference::{DifferenceRow, MetricDifference, difference_text};

@@ -143,7 +143,6 @@ impl<'a> Robustness<'a> {
 
 /// Returns the measures of networks with rows `by_network`, by the key of the network and of the condition.
 fn measures(data: &RobustnessData, by_network: &BTreeMap<&str, BTreeMap<String, &RobustnessRow>>) -> Vec<Measure> {
-    let is_common = |key: &String| by_network.values().all(|rows| rows.contains_key(key));
     let images = data.calibration.iter().map(|row| row.images).min().unwrap_or(1).max(1);
     let plain = |title: &str, name: &str, quality, resolution| Measure {
         title: title.to_owned(),
@@ -153,38 +152,64 @@ fn measures(data: &RobustnessData, by_network: &BTreeMap<&str, BTreeMap<String, 
         conditions: BTreeSet::new(),
     };
     let mut measures = vec![plain("test accuracy (%)", "test accuracy", Quality::Clean, 1.0 / images as f64)];
-    let corruptions: Vec<&RobustnessRow> = data.robustness.iter().filter(|row| row.level.is_some()).collect();
-    let attacks = first_seen(data.robustness.iter().filter_map(attack_name));
-    let groups = std::iter::once(None).chain(attacks.into_iter().map(Some));
+    let groups =
+        std::iter::once(None).chain(first_seen(data.robustness.iter().filter_map(attack_name)).into_iter().map(Some));
     for attack in groups {
-        let rows: Vec<&RobustnessRow> = match &attack {
-            None => corruptions.clone(),
-            Some(name) => {
-                let attacked = data.robustness.iter().filter(|row| row.strength > 0.0);
-                attacked.filter(|row| attack_name(row).as_ref() == Some(name)).collect()
-            }
+        let is_of_group = |row: &&RobustnessRow| match &attack {
+            None => row.level.is_some(),
+            Some(name) => row.strength > 0.0 && attack_name(row).as_ref() == Some(name),
         };
-        let conditions: BTreeSet<String> = rows.iter().map(|row| condition_key(row)).filter(is_common).collect();
-        let Some(row) = rows.iter().find(|row| conditions.contains(&condition_key(row))) else { continue };
-        let (title, name) = match attack {
-            None => {
-                ("accuracy, corrupted (%)".to_owned(), format!("mean accuracy over {} corruptions", conditions.len()))
-            }
-            Some(name) => {
-                let strengths = first_seen(
-                    rows.iter()
-                        .filter(|row| conditions.contains(&condition_key(row)))
-                        .map(|row| row.strength.to_string()),
-                );
-                let epsilons = format!("ε = {}", strengths.join(", "));
-                (format!("accuracy, {name}, {epsilons} (%)"), format!("mean accuracy under {name}, {epsilons}"))
-            }
-        };
-        let resolution = 1.0 / (row.images.max(1) * conditions.len() as u64) as f64;
-        measures.push(Measure { title, name, quality: Quality::Robust, resolution, conditions });
+        let rows: Vec<&RobustnessRow> = data.robustness.iter().filter(is_of_group).collect();
+        measures.extend(condition_measure(attack, &rows, by_network));
     }
     measures.push(plain("calibration error (points)", "expected calibration error", Quality::Calibration, 0.0));
+    distinguish_titles(&mut measures);
     measures
+}
+
+/// Returns the mean accuracy over the conditions of `rows` that every network has: those of the attack with a name, or
+/// corruptions; `None` if there are none.
+fn condition_measure(
+    attack: Option<String>,
+    rows: &[&RobustnessRow],
+    by_network: &BTreeMap<&str, BTreeMap<String, &RobustnessRow>>,
+) -> Option<Measure> {
+    let is_common = |row: &&&RobustnessRow| {
+        let key = condition_key(row);
+        by_network.values().all(|rows| rows.contains_key(&key))
+    };
+    let common: Vec<&RobustnessRow> = rows.iter().filter(is_common).copied().collect();
+    let first = common.first()?;
+    let conditions: BTreeSet<String> = common.iter().map(|row| condition_key(row)).collect();
+    let (title, name) = match attack {
+        None => ("accuracy, corrupted (%)".to_owned(), format!("mean accuracy over {} corruptions", conditions.len())),
+        Some(name) => {
+            let epsilons = first_seen(common.iter().map(|row| row.strength.to_string())).join(", ");
+            let norm = first.norm.as_deref().unwrap_or_default();
+            let title = format!("accuracy, {} {norm} (%)", first.condition);
+            (title, format!("mean accuracy under {name}, ε = {epsilons}"))
+        }
+    };
+    let resolution = 1.0 / (first.images.max(1) * conditions.len() as u64) as f64;
+    Some(Measure { title, name, quality: Quality::Robust, resolution, conditions })
+}
+
+/// Replaces titles that several measures have by their names.
+fn distinguish_titles(measures: &mut [Measure]) {
+    let titles: Vec<String> = measures.iter().map(|measure| measure.title.clone()).collect();
+    for measure in measures {
+        if titles.iter().filter(|title| **title == measure.title).count() > 1 {
+            measure.title = format!("{} (%)", measure.name);
+        }
+    }
+}
+
+/// Returns what the measures on changed images are, as a sentence; empty if there are none.
+pub fn measures_note(data: &RobustnessData) -> String {
+    let robustness = Robustness::new(data);
+    let changed = robustness.measures.iter().filter(|measure| measure.quality == Quality::Robust);
+    let names: Vec<String> = changed.map(|measure| measure.name.clone()).collect();
+    if names.is_empty() { String::new() } else { format!("Changed images: {}.", names.join("; ")) }
 }
 
 /// Returns a table of the measures: a row for each arm and round; empty without rows.
@@ -220,11 +245,24 @@ mod tests {
         data.robustness.push(extra);
         let table = robustness_table(&data);
         assert_eq!(table.header[3..5], ["test accuracy (%)", "accuracy, corrupted (%)"]);
-        assert_eq!(table.header[5], "accuracy, pgd linf, 10 steps on 100 images, ε = 0.1 (%)");
+        assert_eq!(table.header[5], "accuracy, pgd linf (%)");
+        let note = "Changed images: mean accuracy over 2 corruptions; mean accuracy under pgd linf, 10 steps on 100 images, ε = 0.1.";
+        assert_eq!(measures_note(&data), note);
         let cells: Vec<&str> = table.rows[0].iter().map(Cell::as_str).collect();
         let expected = ["dense", "0", "100%", "90.00 (90.00–90.00)", "75.00 (74.00–76.00)", "40.00 (40.00–40.00)"];
         assert_eq!(cells[..6], expected);
         assert_eq!(cells[6..], ["2.00 (2.00–2.00)", "3"]);
+    }
+
+    #[test]
+    fn measures_of_one_title_have_their_names_as_titles() {
+        let mut data = robustness_data();
+        let longer = |row: &RobustnessRow| RobustnessRow { steps: Some(20), ..row.clone() };
+        let attacks: Vec<RobustnessRow> = data.robustness.iter().filter(|row| row.norm.is_some()).map(longer).collect();
+        data.robustness.extend(attacks);
+        let titles = robustness_table(&data).header;
+        assert_eq!(titles[5], "mean accuracy under pgd linf, 10 steps on 100 images, ε = 0.1 (%)");
+        assert_eq!(titles[6], "mean accuracy under pgd linf, 20 steps on 100 images, ε = 0.1 (%)");
     }
 
     #[test]

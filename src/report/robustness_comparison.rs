@@ -80,15 +80,18 @@ impl<'a> Comparison<'a> {
             Quality::Robust => ["more robust", "less robust"],
             Quality::Calibration => ["worse calibrated", "better calibrated"],
         };
-        let at = |direction| {
-            let rounds: Vec<String> = self
-                .rounds
-                .iter()
-                .filter(|round| round.direction == direction)
-                .map(|round| percent(round.weights_remaining))
-                .collect();
-            if rounds.is_empty() { "no round".to_owned() } else { format!("{} of the weights", rounds.join(", ")) }
+        let outcome = |(direction, word): (Direction, &str)| {
+            let rounds: Vec<&RoundDifference> =
+                self.rounds.iter().filter(|round| round.direction == direction).collect();
+            let shares: Vec<String> = rounds.iter().map(|round| percent(round.weights_remaining)).collect();
+            match rounds.len() {
+                0 => None,
+                n if n == self.rounds.len() && n > 1 => Some(format!("{word} at all {n} rounds")),
+                _ => Some(format!("{word} at {} of the weights", shares.join(", "))),
+            }
         };
+        let outcomes = [(Direction::Higher, higher), (Direction::Lower, lower), (Direction::Undecided, "undecided")];
+        let outcomes: Vec<String> = outcomes.into_iter().filter_map(outcome).collect();
         let reference = if self.reference == DENSE {
             "the dense network".to_owned()
         } else {
@@ -96,14 +99,7 @@ impl<'a> Comparison<'a> {
         };
         let replicates = self.rounds.iter().filter_map(|round| round.interval.map(|interval| interval.n)).min();
         let n = replicates.map_or_else(|| "one replicate".to_owned(), |n| format!("n = {n} replicates"));
-        format!(
-            "{} compared with {reference}, {}: {higher} at {}, {lower} at {}, undecided at {} ({n}).",
-            self.ticket,
-            self.measure.name,
-            at(Direction::Higher),
-            at(Direction::Lower),
-            at(Direction::Undecided)
-        )
+        format!("{} compared with {reference}, {}: {} ({n}).", self.ticket, self.measure.name, outcomes.join(", "))
     }
 }
 
@@ -190,13 +186,13 @@ mod tests {
         assert_eq!(
             sentences[1],
             "ticket compared with the dense network, mean accuracy over 2 corruptions: more robust at 50.0% of the \
-             weights, less robust at no round, undecided at no round (n = 3 replicates)."
+             weights (n = 3 replicates)."
         );
         // The differences to the control under attack are −0.1, 0.0 and +0.1.
         assert_eq!(
             sentences[6],
             "ticket compared with reinit of the same size, mean accuracy under pgd linf, 10 steps on 100 images, ε = \
-             0.1: more robust at no round, less robust at no round, undecided at 50.0% of the weights (n = 3 replicates)."
+             0.1: undecided at 50.0% of the weights (n = 3 replicates)."
         );
         assert_eq!(sentences.len(), 8, "four measures, two references");
     }

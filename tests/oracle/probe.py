@@ -167,7 +167,9 @@ def run(forward, density):
     }
 
 
-networks = {"lenet": lenet, "conv": conv, "resnet20": resnet20}
-out = {name: {density: run(forward, density) for density in ("dense", "third")} for name, forward in networks.items()}
-json.dump({"torch": torch.__version__.split("+")[0], **out}, sys.stdout, indent=0, separators=(",", ":"))
-print()
+NETWORKS = {"lenet": lenet, "conv": conv, "resnet20": resnet20}
+
+if __name__ == "__main__":
+    out = {name: {density: run(forward, density) for density in ("dense", "third")} for name, forward in NETWORKS.items()}
+    json.dump({"torch": torch.__version__.split("+")[0], **out}, sys.stdout, indent=0, separators=(",", ":"))
+    print()

@@ -3,7 +3,7 @@
 use super::super::analysis::RunAnalysis;
 use super::{PageElement, test_note};
 use crate::report::class_accuracy::{self, MAX_CLASSES};
-use crate::report::robustness::robustness_table;
+use crate::report::robustness::{measures_note, robustness_table};
 use crate::report::robustness_comparison::{DECIDED, sentences, table};
 use crate::report::roles::arm_roles;
 
@@ -18,7 +18,8 @@ pub(super) fn robustness(analysis: &RunAnalysis, level: usize) -> Vec<PageElemen
         "Final weights under their masks, on test images as they are, corrupted (mean accuracy over the kinds and their \
          five levels) and attacked (mean accuracy over ε, a norm in units of pixels in [0, 1]). The calibration error is \
          the expected calibration error: the mean over images of |accuracy − mean confidence| in the one of 15 equal bins \
-         of confidence that the image is in (Guo et al. 2017). Mean (minimum–maximum) over n training runs.{}",
+         of confidence that the image is in (Guo et al. 2017). Mean (minimum–maximum) over n training runs. {}{}",
+        measures_note(data),
         test_note(analysis)
     );
     let mut elements = vec![

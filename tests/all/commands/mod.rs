@@ -10,5 +10,6 @@ mod plan;
 mod run;
 mod runs;
 mod scripting;
+mod evaluate;
 mod stability;
 mod sweep;

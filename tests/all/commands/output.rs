@@ -36,6 +36,7 @@ fn commands(folder: &Path) -> Vec<Vec<String>> {
         with_runs(&["clean", "--dry-run", "--json"]),
         with_runs(&["stability", "smoke", "--round", "0", "--points", "2", "--quiet"]),
         with_runs(&["landscape", "smoke", "--round", "0", "--points", "2", "--directions", "1", "--quiet"]),
+        with_runs(&["evaluate", "smoke", "--round", "0", "--attack", "none", "--corruption", "none", "--quiet"]),
         with_runs(&["doctor"]),
         with_runs(&["doctor", "--json"]),
         own(&["data", "check"]),

@@ -177,6 +177,7 @@ fn exit_codes_are_those_of_the_table() {
         (2, &["compare", "smoke", "nowhere"]),
         (2, &["stability", "nowhere"]),
         (2, &["landscape", "nowhere"]),
+        (2, &["evaluate", "nowhere"]),
         (2, &["clean", "nowhere"]),
         (2, &["run", "nowhere.toml"]),
         (2, &["run", SMOKE, "--set", "train.lr=fast"]),

@@ -92,6 +92,8 @@ fn help_fits_80_columns_and_has_examples() {
         "compare",
         "stability",
         "landscape",
+        "evaluate",
+        "ticket",
         "verify",
         "runs",
         "clean",

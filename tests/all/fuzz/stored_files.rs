@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use lth::artifacts::{
-    CurveRow, DeviceKind, EntryManifest, FileChecksum, LandscapeCurveRow, LandscapeRow, LayerRow, ProgressLabel,
-    RoundRow, RunManifest, StabilityRow, Timing, TimingRow, TrainingPlace, WeightRow, from_csv, mask_from_bytes,
-    mask_to_bytes, progress_from_bytes, progress_to_bytes, snapshot_from_bytes, snapshot_to_bytes, tensors_from_bytes,
-    tensors_to_bytes, to_csv,
+    CalibrationRow, ClassAccuracyRow, CurveRow, DeviceKind, EntryManifest, FileChecksum, LandscapeCurveRow,
+    LandscapeRow, LayerRow, ProgressLabel, RobustnessRow, RoundRow, RunManifest, StabilityRow, Timing, TimingRow,
+    TrainingPlace, WeightRow, from_csv, mask_from_bytes, mask_to_bytes, progress_from_bytes, progress_to_bytes,
+    snapshot_from_bytes, snapshot_to_bytes, tensors_from_bytes, tensors_to_bytes, to_csv,
 };
 use lth::base::curve::{Curve, Evaluation, Score};
 use lth::base::key::sha256;
@@ -145,6 +145,9 @@ fn fuzz_csv_files() {
     fuzz_csv::<StabilityRow>("stability.csv");
     fuzz_csv::<LandscapeRow>("landscape.csv");
     fuzz_csv::<LandscapeCurveRow>("landscape_curves.csv");
+    fuzz_csv::<RobustnessRow>("robustness.csv");
+    fuzz_csv::<CalibrationRow>("calibration.csv");
+    fuzz_csv::<ClassAccuracyRow>("class_accuracy.csv");
     fuzz_csv::<TimingRow>("timings.csv");
     fuzz_csv::<WeightRow>("weights.csv");
 }

@@ -4,4 +4,5 @@ mod conv;
 mod gpu;
 mod mlp;
 mod oracle;
+mod attack;
 mod probe;

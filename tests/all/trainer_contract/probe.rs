@@ -18,7 +18,7 @@ use super::oracle::unit;
 
 const NETWORKS: [&str; 3] = ["lenet", "conv", "resnet20"];
 
-fn network(name: &str) -> Network {
+pub(super) fn network(name: &str) -> Network {
     let conv = |out| LayerSpec::Conv { out, kernel: None, stride: None, padding: None, bias: None };
     let layers = vec![
         conv(8),
@@ -48,7 +48,7 @@ fn probe(network: Network, gpu: Option<usize>) -> torch::TorchProbe {
 }
 
 /// Returns the weights of `start_from` in conv.rs, with running statistics such as after training.
-fn start(network: &Network, density: &str) -> (Snapshot, Mask) {
+pub(super) fn start(network: &Network, density: &str) -> (Snapshot, Mask) {
     let (snapshot, mask) = start_from(network, density, 0);
     let mut buffers = Vec::new();
     let mut channels = 0..0;

@@ -77,7 +77,7 @@ fn verify_of_whole_run_passes_and_changes_nothing() {
     let before = contents(folder.path());
     let (result, is_ok) = verify(folder.path(), &["--deep", "--retrain", "2", "--seed", "7"]);
     assert!(is_ok && result["differs"] == false && result["exit_code"] == 0, "{result}");
-    assert_eq!(checks_in(&result, "skipped"), ["stability.csv", "landscape.csv"]);
+    assert_eq!(checks_in(&result, "skipped"), ["stability.csv", "landscape.csv", "robustness.csv"]);
     assert_eq!(checks_in(&result, "passed").len(), 14, "{result}");
     let compared = |name: &str| {
         let checks = result["checks"].as_array().unwrap();
@@ -204,7 +204,7 @@ fn verify_of_archived_run_and_of_run_of_older_version_has_plain_rows() {
     fs::remove_file(run.join("SHA256SUMS")).unwrap();
     let (result, is_ok) = verify(runs, &[]);
     assert!(is_ok, "{result}");
-    assert_eq!(checks_in(&result, "skipped"), ["checksums", "stability.csv", "landscape.csv"]);
+    assert_eq!(checks_in(&result, "skipped"), ["checksums", "stability.csv", "landscape.csv", "robustness.csv"]);
     assert_eq!(finished_count(&run_ok(SMOKE, runs, &["replicates=1", "rounds=1"])), 0, "nothing is trained again");
     assert!(run.join("SHA256SUMS").exists());
 }
