@@ -59,7 +59,9 @@ impl RobustnessAnalysis<'_> {
     /// Returns the plan of what must be trained so that the final weights of all of `trainings` are in the store.
     pub fn plan(&self, trainings: &[TrainingSpec]) -> Plan {
         let mut needed = NeededOutputs::default();
-        trainings.iter().for_each(|spec| needed.add(spec.key, Dependency::FinalWeights));
+        for spec in trainings {
+            needed.add(spec.key, Dependency::FinalWeights);
+        }
         Plan { trainings: needed.missing_trainings(&self.context.study.plan, self.context.store) }
     }
 
@@ -100,27 +102,27 @@ impl Measurer for NetworkMeasurer<'_> {
         let snapshot = Snapshot { buffers, ..Snapshot::initial(tensors) };
         let network = EvaluatedNetwork { probe: self.probe.as_ref(), snapshot: &snapshot, mask: &mask };
         let should_stop = || cancel.is_cancelled();
-        let mut stored = match StoredRobustness::read(store, spec)?.measured() {
-            Some(stored) => stored,
-            None => {
-                let Some(clean) = network.measure_clean(self.images, &should_stop)? else {
-                    return Ok(Measurement::Cancelled);
-                };
-                self.check_accuracy(spec, &clean)?;
-                StoredRobustness::new(weights, clean)
-            }
-        };
-        for condition in definition.conditions() {
-            if stored.has(&condition) {
-                continue;
-            }
-            let Some(measured) = network.measure(condition, self.images, &should_stop)? else {
+        let mut stored = if let Some(stored) = StoredRobustness::read(store, spec)?.measured() {
+            stored
+        } else {
+            let Some(clean) = network.measure_clean(self.images, &should_stop)? else {
                 return Ok(Measurement::Cancelled);
+            };
+            self.check_accuracy(spec, &clean)?;
+            StoredRobustness::new(weights, clean)
+        };
+        let missing = definition.conditions().into_iter().filter(|condition| !stored.has(condition));
+        let mut result = Measurement::Stored;
+        for condition in missing.collect::<Vec<_>>() {
+            let Some(measured) = network.measure(condition, self.images, &should_stop)? else {
+                result = Measurement::Cancelled;
+                break;
             };
             stored.conditions.push(measured);
         }
+        // The conditions that were measured before the run was cancelled are kept too.
         files::write(&path, &to_checksummed_json(&stored)?)?;
-        Ok(Measurement::Stored)
+        Ok(result)
     }
 
     fn training(spec: &TrainingSpec) -> &TrainingSpec {

@@ -103,7 +103,9 @@ impl Verifier<'_> {
         if rows.calibration.is_empty() && !contents.iter().any(|(name, _)| self.run_dir.file(name).exists()) {
             check.note("`lth evaluate` has not measured the run");
         } else if check.differences.is_empty() {
-            contents.iter().for_each(|(name, bytes)| self.compare(&mut check, name, bytes));
+            for (name, bytes) in &contents {
+                self.compare(&mut check, name, bytes);
+            }
         }
         Ok(check)
     }
