@@ -96,7 +96,7 @@ mod tests {
         ];
         let table = table(&rows);
         let cells: Vec<&str> = table.rows[0].iter().map(Cell::as_str).collect();
-        assert_eq!(cells, ["t", "1", "50.0%", "-6.2 (-25.0–+12.5)", "2"], "replicate 3 has no dense network");
+        assert_eq!(cells, ["t", "1", "50.0%", "-6.3 (-25.0–+12.5)", "2"], "replicate 3 has no dense network");
         assert_eq!(table.rows.len(), 1);
     }
 

@@ -111,17 +111,18 @@ impl Measurer for NetworkMeasurer<'_> {
             self.check_accuracy(spec, &clean)?;
             StoredRobustness::new(weights, clean)
         };
-        for condition in definition.conditions() {
-            if stored.has(&condition) {
-                continue;
-            }
+        let missing = definition.conditions().into_iter().filter(|condition| !stored.has(condition));
+        let mut result = Measurement::Stored;
+        for condition in missing.collect::<Vec<_>>() {
             let Some(measured) = network.measure(condition, self.images, &should_stop)? else {
-                return Ok(Measurement::Cancelled);
+                result = Measurement::Cancelled;
+                break;
             };
             stored.conditions.push(measured);
         }
+        // The conditions that were measured before the run was cancelled are kept too.
         files::write(&path, &to_checksummed_json(&stored)?)?;
-        Ok(Measurement::Stored)
+        Ok(result)
     }
 
     fn training(spec: &TrainingSpec) -> &TrainingSpec {

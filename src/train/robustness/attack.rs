@@ -51,8 +51,8 @@ impl Categorical for Norm {
     }
 }
 
-/// The length of all steps of [`AttackMethod::Pgd`] together, in units of ε (Madry et al.'s published MNIST challenge
-/// uses steps of this order, so that every allowed change can be reached from every start).
+/// The length of all steps of [`AttackMethod::Pgd`] together, in units of ε, which Madry et al. choose where they compare
+/// several ε: the boundary of the allowed changes can be reached from every start, with steps left to move along it.
 const PATH_LENGTH: f32 = 2.5;
 
 /// An attack on images with pixels in [0, 1].
@@ -159,11 +159,8 @@ impl Norm {
                 // Relative to the largest, so that squares of tiny gradients do not vanish.
                 let largest = gradient.iter().fold(0.0_f32, |largest, g| largest.max(g.abs()));
                 if largest > 0.0 {
-                    for g in gradient.iter_mut() {
-                        *g /= largest;
-                    }
-                    let norm = euclidean(gradient.iter().copied());
-                    for g in gradient.iter_mut() {
+                    let norm = largest * euclidean(gradient.iter().map(|g| g / largest));
+                    for g in gradient {
                         *g /= norm;
                     }
                 }

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
+use lth::system::files::write;
+
 use crate::support::*;
 
 /// Options that make an evaluation short.
@@ -85,7 +87,7 @@ fn evaluate_agrees_with_training_and_measures_once() {
     assert_eq!(files(&run_dir), before);
     // A damaged measurement is made again.
     let stored = runs.join("store").join(&trained[0]["key"]).join("robustness.json");
-    fs::write(&stored, "{}").unwrap();
+    write(&stored, b"{}").unwrap();
     assert_eq!(measured(&evaluate_ok(runs, &short(&["smoke", "--workers", "1"]))), 1);
     assert_eq!(files(&run_dir), before, "and is the same");
 }
@@ -171,8 +173,8 @@ fn evaluate_refuses_networks_that_do_not_have_their_recorded_accuracy() {
     done["files"]["curve.json"]["sha256"] = lth::base::key::sha256(&curve).into();
     done["files"]["curve.json"]["bytes"] = curve.len().into();
     done.as_object_mut().unwrap().remove("checksum");
-    fs::write(&curve_path, &curve).unwrap();
-    fs::write(&done_path, lth::artifacts::to_checksummed_json(&done).unwrap()).unwrap();
+    write(&curve_path, &curve).unwrap();
+    write(&done_path, &lth::artifacts::to_checksummed_json(&done).unwrap()).unwrap();
     let output = evaluate(runs, &short(&["smoke", "--arm", "dense"]));
     let message = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{message}");

@@ -17,7 +17,7 @@ use crate::trainer_contract::conv::{
     teacher_force, vgg,
 };
 use crate::trainer_contract::oracle::{check_zeros, distance};
-use crate::trainer_contract::{conv, probe};
+use crate::trainer_contract::{attack, conv, probe};
 
 /// The index of the GPU of all tests.
 const GPU: Option<usize> = Some(0);
@@ -36,6 +36,12 @@ fn gpu_trainer_equals_pytorch() {
 #[cfg_attr(not(lth_gpu), ignore = "needs an NVIDIA GPU and libtorch with CUDA")]
 fn gpu_probe_equals_pytorch() {
     probe::check_oracle(GPU);
+}
+
+#[test]
+#[cfg_attr(not(lth_gpu), ignore = "needs an NVIDIA GPU and libtorch with CUDA")]
+fn gpu_attack_equals_pytorch() {
+    attack::check_oracle(GPU);
 }
 
 #[test]
