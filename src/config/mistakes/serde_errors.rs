@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::diagnostic::{Diagnostic, DiagnosticKind};
 use super::suggest::closest_match;
 use crate::config::schema::schema;
-use crate::config::value_path::{join, last_key, parent};
+use crate::config::value_path::{is_within, join, last_key, parent};
 
 /// Converts a serde error message for the value at `path` into a diagnostic. `keys`: the keys of the table at `path`, empty
 /// if it is not a table.
@@ -116,7 +116,11 @@ fn section_hint(key: &str, path: &str) -> Option<String> {
     }
     let table_of = |property: &Value| schema.pointer(property["$ref"].as_str()?.strip_prefix('#')?);
     let mut sections = schema["properties"].as_object()?.iter();
-    let (section, _) = sections.find(|(_, property)| table_of(property).is_some_and(has_key))?;
+    // A table inside a section, such as a data set, does not mean a key of the section around it.
+    let is_elsewhere = |section: &str| !is_within(path, section);
+    let is_owner =
+        |(section, property): &(&String, &Value)| is_elsewhere(section) && table_of(property).is_some_and(has_key);
+    let (section, _) = sections.find(is_owner)?;
     Some(format!("`{key}` belongs in `[{section}]`"))
 }
 

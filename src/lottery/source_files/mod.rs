@@ -184,9 +184,11 @@ pub fn source_file_paths(experiment: &Experiment) -> Vec<PathBuf> {
     paths
 }
 
-/// Returns the files of the dense networks and of each arm, for each replicate and round.
+/// Returns the files of the dense networks and of each arm, for each replicate and round; those of arms are left out if
+/// the references between arms are not valid, because then arms may have no rounds.
 fn needed_files(experiment: &Experiment) -> Vec<NeededFile<'_>> {
     let mut needed = Vec::new();
+    let arms = if arm_graph::topological_order(&experiment.arms).is_ok() { &experiment.arms.0[..] } else { &[] };
     for replicate in 1..=experiment.replicates {
         let mut add = |key: String, file, which, rounds: &[u32]| {
             let of_round = |&round: &u32| NeededFile {
@@ -200,7 +202,7 @@ fn needed_files(experiment: &Experiment) -> Vec<NeededFile<'_>> {
         if let Some(FileWeights { file, which }) = &experiment.network.pretrained {
             add("network.pretrained.file".to_owned(), file, Some(*which), &[0]);
         }
-        for (name, arm) in &experiment.arms.0 {
+        for (name, arm) in arms {
             let rounds = arm_graph::rounds(arm, experiment);
             if let MaskSource::File(file) = &arm.mask {
                 add(format!("arms.{name}.mask.file"), file, None, &rounds);

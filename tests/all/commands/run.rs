@@ -33,6 +33,7 @@ fn run_prints_table_and_writes_files() {
     assert_eq!(rest, files);
     let figures = [
         "distance_moved",
+        "equal_iterations",
         "incoming_connections",
         "initial_weights",
         "layers",

@@ -30,6 +30,10 @@ fn real() -> Option<PathBuf> {
 
 #[test]
 fn data_check_shows_state_of_files() {
+    if Path::new("/usr/share/datasets/fashion-mnist").exists() {
+        println!("skipped: this machine has Debian's package dataset-fashion-mnist, which `lth data check` finds");
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let nothing = data(folder.path(), &["check"]);
     assert!(nothing.status.success(), "nobody needs all data sets");

@@ -13,6 +13,11 @@ fn expected(curves: &[std::collections::BTreeMap<String, String>], arm: &str, ro
     format!("{mean:.2} ({low:.2}–{high:.2})")
 }
 
+/// Returns the section of a report with the results by arm and round.
+fn results_by_arm(page: &str) -> &str {
+    page.split("## Results by arm").nth(1).unwrap().split("\n## ").next().unwrap()
+}
+
 #[test]
 fn checkpoints_have_panel_and_column_and_train_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -28,10 +33,11 @@ fn checkpoints_have_panel_and_column_and_train_nothing() {
     let page = fs::read_to_string(run_dir.join("report/report.md")).unwrap();
     let header = "| test accuracy at iteration 40 (%) | test accuracy at iteration 120 (%) |";
     assert!(page.contains(header) && page.contains("(figures/checkpoints.svg)"), "{page}");
+    let results = results_by_arm(&page);
     let curves = rows(&run_dir, "curves.csv");
     for (arm, round) in [("dense", "0"), ("winning_ticket", "2"), ("random_mask", "1")] {
         let named = arm.replace('_', "\\_");
-        let row = page.lines().rfind(|line| line.starts_with(&format!("| {named} | {round} |"))).unwrap();
+        let row = results.lines().find(|line| line.starts_with(&format!("| {named} | {round} |"))).unwrap();
         let cells = ["40", "120"].map(|iteration| expected(&curves, arm, round, iteration));
         assert!(row.ends_with(&format!("| {} | {} |", cells[0], cells[1])), "{row}: {cells:?}");
     }
@@ -52,7 +58,7 @@ fn checkpoints_before_start_of_arm_have_no_value() {
     let arms = "arms={late={mask='iterative',weights='rewind',rewind_to='60it'}}";
     run_ok(SMOKE, folder.path(), &[arms, "report.checkpoints=[40,80]", "replicates=1"]);
     let page = fs::read_to_string(run_dir(folder.path()).join("report/report.md")).unwrap();
-    let row = page.lines().rfind(|line| line.starts_with("| late | 1 |")).unwrap();
+    let row = results_by_arm(&page).lines().find(|line| line.starts_with("| late | 1 |")).unwrap();
     let cells: Vec<&str> = row.split('|').map(str::trim).collect();
     assert_eq!(cells[11], "–", "{row}");
     assert!(cells[12].parse::<f64>().is_ok(), "{row}");

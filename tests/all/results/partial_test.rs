@@ -49,7 +49,8 @@ fn partial_test_set_is_noted_in_every_table_and_figure() {
         let after = part.find(table).unwrap();
         assert!(part[..after + 2000.min(part.len() - after)].contains(TEST_NOTE), "{before}: {part}");
     }
-    assert_eq!(page.matches(TEST_NOTE).count(), 2 + figures_with_note, "{page}");
+    // Verdicts, results by arm, training accuracy.
+    assert_eq!(page.matches(TEST_NOTE).count(), 3 + figures_with_note, "{page}");
     assert_eq!(read("index.html").matches("<figcaption>").count(), read("report.md").matches("![").count());
 
     run_ok(SMOKE, runs, &["replicates=1", "name=whole"]);
