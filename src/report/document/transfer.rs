@@ -19,7 +19,7 @@ pub(super) fn transfer(analysis: &RunAnalysis, level: usize) -> Vec<PageElement>
         "its arm",
         "n",
         "test accuracy − reference (points)",
-        "is",
+        "accuracy is",
     ];
     let mut table = Table::new(header);
     table.rows = analysis.transfer.iter().map(row).collect();
