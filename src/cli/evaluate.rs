@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::evaluation_options::EvaluationOptions;
-use super::measured_run::{MeasureArgs, MeasuredRun, MeasuringOutcome};
+use super::measured_run::{MeasureArgs, MeasuredRun, MeasuringOutcome, unmeasured};
 use super::stop_notice::with_stop_notice;
 use super::trainers::EngineTrainerFactory;
 use crate::base::format::{count_of, with_thousands};
@@ -42,7 +42,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<Exit> {
     let definition = options.definition(study.resolved.network.input[0]);
     let analysis = RobustnessAnalysis { context, definition: &definition };
     let selected = selected(&analysis, &measured_run, &args.measure)?;
-    let missing = unmeasured(&analysis, &selected)?;
+    let missing = unmeasured(&selected, |item| analysis.is_measured(item))?;
     let measuring = || measure(&analysis, &measured_run, &missing, &args.measure);
     let failures = if missing.is_empty() { Vec::new() } else { with_stop_notice(cancel, &sink, measuring)? };
 
@@ -50,7 +50,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<Exit> {
     for path in &rows.damaged {
         ui::eprint_line(&format!("`{}` is damaged; `lth evaluate` measures it again", path.display()));
     }
-    let measured = selected.len() - unmeasured(&analysis, &selected)?.len();
+    let measured = selected.len() - unmeasured(&selected, |item| analysis.is_measured(item))?.len();
     let outcome = MeasuringOutcome { selected: selected.len(), measured, failures };
     let contents = rows.files()?;
     let table = || ui::robustness(&selected_rows(rows, &selected));
@@ -83,17 +83,6 @@ fn selected(analysis: &RobustnessAnalysis<'_>, run: &MeasuredRun, args: &Measure
         ui::eprint_line(&format!("note: {count} without final weights left out; {hint}"));
     }
     Ok(selected)
-}
-
-/// Returns the training runs that have not been measured under every condition.
-fn unmeasured(analysis: &RobustnessAnalysis<'_>, trainings: &[TrainingSpec]) -> Result<Vec<TrainingSpec>> {
-    let mut unmeasured = Vec::new();
-    for spec in trainings {
-        if !analysis.is_measured(spec)? {
-            unmeasured.push(spec.clone());
-        }
-    }
-    Ok(unmeasured)
 }
 
 /// Returns the rows of `trainings`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 
-use super::measured_run::{MeasureArgs, MeasuredRun, MeasuringOutcome};
+use super::measured_run::{MeasureArgs, MeasuredRun, MeasuringOutcome, unmeasured};
 use super::stop_notice::with_stop_notice;
 use super::trainers::EngineTrainerFactory;
 use crate::artifacts::{LandscapeRow, to_csv};
@@ -47,29 +47,18 @@ pub(super) fn run(args: &LandscapeArgs) -> Result<Exit> {
     let arms = measured_arms(&run.study.experiment);
     let keys = run.done_keys(&measure_args.filter, |row| arms.contains(&row.arm.as_str()))?;
     let trainings = analysis.trainings(&keys);
-    let missing = unmeasured(&analysis, &trainings)?;
+    let missing = unmeasured(&trainings, |item| analysis.is_measured(item))?;
     let work = || measure(&analysis, &run, &missing, measure_args);
     let failures = if missing.is_empty() { Vec::new() } else { with_stop_notice(&run.cancel, &sink, work)? };
 
     let rows = analysis.rows()?;
     let contents = [(RunDir::LANDSCAPE, to_csv(&rows.trainings)?), (RunDir::LANDSCAPE_CURVES, to_csv(&rows.curves)?)];
-    let measured = trainings.len() - unmeasured(&analysis, &trainings)?.len();
+    let measured = trainings.len() - unmeasured(&trainings, |item| analysis.is_measured(item))?.len();
     let outcome = MeasuringOutcome { selected: trainings.len(), measured, failures };
     let table = || ui::landscape(&selected_rows(rows.trainings, &trainings));
     let exit = run.finish(&measure_args.output, &contents, outcome, table)?;
     sink.check()?;
     Ok(exit)
-}
-
-/// Returns the training runs that have not been measured.
-fn unmeasured(analysis: &LandscapeAnalysis<'_>, trainings: &[TrainingSpec]) -> Result<Vec<TrainingSpec>> {
-    let mut unmeasured = Vec::new();
-    for spec in trainings {
-        if !analysis.is_measured(spec)? {
-            unmeasured.push(spec.clone());
-        }
-    }
-    Ok(unmeasured)
 }
 
 /// Returns the rows of `trainings`.

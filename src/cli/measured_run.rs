@@ -192,6 +192,20 @@ impl MeasuredRun {
     }
 }
 
+/// Returns the items that have not been measured.
+///
+/// # Errors
+/// Fails with the error of `is_measured`.
+pub(super) fn unmeasured<T: Clone>(items: &[T], is_measured: impl Fn(&T) -> Result<bool>) -> Result<Vec<T>> {
+    let mut unmeasured = Vec::new();
+    for item in items {
+        if !is_measured(item)? {
+            unmeasured.push(item.clone());
+        }
+    }
+    Ok(unmeasured)
+}
+
 /// Prints the table, the paths of the files, and the failures.
 fn print_outcome(
     output: &OutputArgs,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 
-use super::measured_run::{MeasureArgs, MeasuredRun, MeasuringOutcome};
+use super::measured_run::{MeasureArgs, MeasuredRun, MeasuringOutcome, unmeasured};
 use super::stop_notice::with_stop_notice;
 use super::trainers::EngineTrainerFactory;
 use crate::artifacts::{RoundRow, StabilityRow, to_csv};
@@ -40,12 +40,12 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
     let context = RunContext { study, store, sink: &sink, cancel, trainers: &trainers };
     let analysis = InstabilityAnalysis { context, points: usize::from(*points) };
     let pairs = analysis.pairs(&measured_run.done_keys(filter, |row| is_chain(study, row))?);
-    let missing = unmeasured(&analysis, &pairs)?;
+    let missing = unmeasured(&pairs, |item| analysis.is_measured(item))?;
     let measuring = || measure(&analysis, &measured_run, &missing, &args.measure);
     let failures = if missing.is_empty() { Vec::new() } else { with_stop_notice(cancel, &sink, measuring)? };
 
     let rows = analysis.rows()?;
-    let measured = pairs.len() - unmeasured(&analysis, &pairs)?.len();
+    let measured = pairs.len() - unmeasured(&pairs, |item| analysis.is_measured(item))?.len();
     let outcome = MeasuringOutcome { selected: pairs.len(), measured, failures };
     let contents = [(RunDir::STABILITY, to_csv(&rows)?)];
     let exit = measured_run.finish(output, &contents, outcome, || ui::stability(&selected_rows(rows, &pairs)))?;
@@ -58,17 +58,6 @@ pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
 fn is_chain(study: &Study, row: &RoundRow) -> bool {
     let arm = study.experiment.arms.0.iter().find(|(name, _)| *name == row.arm);
     row.arm == DENSE || arm.is_some_and(|(_, arm)| arm.mask == MaskSource::Iterative)
-}
-
-/// Returns the pairs whose lines have not been measured.
-fn unmeasured(analysis: &InstabilityAnalysis<'_>, pairs: &[CopyPair]) -> Result<Vec<CopyPair>> {
-    let mut unmeasured = Vec::new();
-    for pair in pairs {
-        if !analysis.is_measured(pair)? {
-            unmeasured.push(pair.clone());
-        }
-    }
-    Ok(unmeasured)
 }
 
 /// Returns the rows of the training runs of `pairs`.

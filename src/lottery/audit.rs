@@ -89,7 +89,7 @@ pub fn audit_initial(training: &TrainingSpec, context: PrepareContext<'_>, store
 /// Checks that the running statistics are those of the state that the weights come from, or fresh if that has none.
 fn audit_buffers(training: &TrainingSpec, context: PrepareContext<'_>, loaded: &TensorMap) -> Result<()> {
     let expected = match &training.start {
-        StartRule::Initial => context.initial_state(training.replicate).buffers,
+        StartRule::Initial => context.initial_buffers(training.replicate),
         StartRule::Reinit { .. } => TensorMap::default(),
         StartRule::File { file, .. } => context.file_state(file, training.replicate)?.buffers,
         StartRule::Rewind { point, .. }

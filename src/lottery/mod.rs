@@ -43,6 +43,7 @@
 //! [`WeightSource`]: crate::config::WeightSource
 //! [`Criterion::needs_reference_weights`]: crate::config::Criterion::needs_reference_weights
 
+mod arm_counts;
 mod arm_graph;
 mod audit;
 mod lineage;

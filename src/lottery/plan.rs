@@ -1,5 +1,7 @@
 //! The plan: the experiment as a graph of training runs. Everything that a run trains is a function of this value.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::plan_builder::{PlanBuilder, TrainingCoords};
@@ -60,6 +62,12 @@ impl Plan {
         let is_used = |kind: &EngineKind| self.trainings.iter().any(|training| training.engine == *kind);
         let names: Vec<&str> = EngineKind::ALL.into_iter().filter(is_used).map(EngineKind::as_str).collect();
         names.join(" and ")
+    }
+
+    /// Returns the training runs with these keys, each key once, in the order of the plan.
+    pub fn with_keys(&self, keys: &BTreeSet<ContentHash>) -> Vec<&TrainingSpec> {
+        let mut missing = keys.clone();
+        self.trainings.iter().filter(|spec| missing.remove(&spec.key)).collect()
     }
 
     /// Returns the first training run with this key.

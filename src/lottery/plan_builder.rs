@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::arm_counts::ArmCounts;
 use super::arm_graph::{self, mask_reference};
 use super::resolved::ResolvedExperiment;
 use super::rules::{MaskRule, ReferencePoint, RewindPoint, StartRule};
-use super::source_files::FittedMask;
 use super::training::{KeyContent, SharedKeyContent, TrainingSpec};
 use super::validate_arms::{ValidArms, grid};
 use crate::base::key::ContentHash;
 use crate::base::units::{Fraction, Iteration, Round};
 use crate::config::{
-    Arm, Criterion, Diagnostic, Experiment, MaskSource, PruneConfig, ReferenceWeights, SourceFile, TargetSize,
-    TrainingTime, WeightSource,
+    Arm, Criterion, Diagnostic, Experiment, MaskSource, PruneConfig, ReferenceWeights, TargetSize, TrainingTime,
+    WeightSource,
 };
 use crate::data::WHOLE_VALIDATION;
 use crate::engine::EngineKind;
@@ -88,25 +88,6 @@ impl TrainingCoords {
     /// Returns the coordinates of the dense training run of a replicate.
     pub(super) fn dense(replicate: u32) -> Self {
         Self { arm: None, replicate, repeat: 1, round: Round(0) }
-    }
-}
-
-/// The numbers of weights that the masks of an arm keep.
-#[derive(Clone)]
-enum ArmCounts {
-    /// By round from 0, the same for every replicate.
-    ByRound(Arc<Vec<RemainingCounts>>),
-    /// Those of masks in files, by replicate and round.
-    OfFiles(Arc<BTreeMap<(u32, u32), RemainingCounts>>),
-}
-
-impl ArmCounts {
-    /// Returns the counts of a replicate at a round that the arm has.
-    fn of(&self, replicate: u32, round: Round) -> RemainingCounts {
-        match self {
-            Self::ByRound(counts) => counts[round.0 as usize].clone(),
-            Self::OfFiles(counts) => counts[&(replicate, round.0)].clone(),
-        }
     }
 }
 
@@ -212,7 +193,7 @@ impl<'a> PlanBuilder<'a> {
             }
             (None, Some(source)) => self.arms[source].counts.clone(),
             (None, None) => match &arm.mask {
-                MaskSource::File(file) => ArmCounts::OfFiles(Arc::new(self.file_counts(name, file, arm, experiment)?)),
+                MaskSource::File(file) => ArmCounts::of_files(name, file, experiment, arm, resolved)?,
                 _ => ArmCounts::ByRound(Arc::clone(counts_by_round)),
             },
         };
@@ -243,39 +224,6 @@ impl<'a> PlanBuilder<'a> {
         };
         let rounds = arm_graph::rounds(arm, experiment).into_iter().map(Round).collect();
         Ok(ResolvedArm { name, arm, rounds, source, counts, rewind_to, starts_at })
-    }
-
-    /// Returns the numbers of weights that masks in files keep, by replicate and round.
-    ///
-    /// # Errors
-    /// Fails if the masks of two replicates keep different numbers at a round: their mean would have no size.
-    fn file_counts(
-        &self,
-        name: &str,
-        file: &SourceFile,
-        arm: &Arm,
-        experiment: &Experiment,
-    ) -> Result<BTreeMap<(u32, u32), RemainingCounts>, Diagnostic> {
-        let files = &self.resolved.files;
-        let mut counts = BTreeMap::new();
-        for round in arm_graph::rounds(arm, experiment) {
-            for replicate in 1..=experiment.replicates {
-                let mask = files.mask(&files.mask_use(file, replicate, round));
-                let layers = mask.map(FittedMask::kept_counts).unwrap_or_default();
-                counts.insert((replicate, round), RemainingCounts { kept: layers.iter().sum(), layers: Some(layers) });
-            }
-            let kept = |replicate| counts[&(replicate, round)].kept;
-            if let Some(other) = (2..=experiment.replicates).find(|&replicate| kept(replicate) != kept(1)) {
-                let message = format!(
-                    "the masks of round {round} keep {} weights in replicate 1 and {} in replicate {other}",
-                    kept(1),
-                    kept(other)
-                );
-                let hint = "take masks of one size at each round, or one experiment for each";
-                return Err(Diagnostic::new(format!("arms.{name}.mask.file"), message).hint(hint));
-            }
-        }
-        Ok(counts)
     }
 
     /// Returns the rule for the mask of the training run at `coords`. `previous`: the previous training run of its arm;

@@ -66,8 +66,8 @@ impl PrepareContext<'_> {
     pub(super) fn rewind_state(&self, point: &RewindPoint, replicate: u32) -> Result<Snapshot> {
         if point.iteration == Iteration(0) {
             let weights = self.artifacts.initial_weights(&point.dense)?;
-            // The store has θ₀ without buffers, which are fresh unless the weights are pretrained.
-            return Ok(Snapshot { weights, ..self.initial_state(replicate) });
+            // The store has θ₀ without buffers.
+            return Ok(Snapshot { buffers: self.initial_buffers(replicate), ..Snapshot::initial(weights) });
         }
         self.artifacts.snapshot(&point.dense, point.iteration)
     }
@@ -85,6 +85,12 @@ impl PrepareContext<'_> {
             Some(pretrained) => pretrained.state(drawn),
             None => Snapshot::initial(drawn),
         }
+    }
+
+    /// Returns the buffers of the dense network of a replicate before training: none, which stands for fresh ones, unless
+    /// the weights are pretrained.
+    pub(super) fn initial_buffers(&self, replicate: u32) -> TensorMap {
+        self.study.resolved.files.pretrained(replicate).map_or_else(TensorMap::default, |file| file.buffers().clone())
     }
 
     /// Draws weights from the random stream of the initial weights of a replicate.
@@ -118,9 +124,7 @@ impl PrepareContext<'_> {
 
     /// Splits the tensors of a stored network into its weights and its buffers.
     pub fn split_buffers(&self, stored: TensorMap) -> (TensorMap, TensorMap) {
-        let mut weights = stored.0;
-        let buffers = weights.split_off(weights.len().saturating_sub(self.study.resolved.network.buffers().len()));
-        (TensorMap(weights), TensorMap(buffers))
+        self.study.resolved.network.split_buffers(stored)
     }
 
     /// Returns the standard deviation of the distribution of the initial weights of each layer, by the name of the

@@ -8,8 +8,8 @@ use crate::config::{Diagnostic, LayerSpec};
 const MAX_PIXELS: usize = 10_000;
 
 /// The shape of the activations before the next layer, without the batch.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum ActivationShape {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ActivationShape {
     /// Channels, height, width.
     Image([usize; 3]),
     /// Number of features.

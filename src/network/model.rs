@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::layer::{Layer, LayerContents};
 use super::tensor_spec::{LayerTensor, PrunableTensor, TensorRole, TensorSpec, WeightKind};
+use crate::base::tensors::TensorMap;
 
 /// A network: its layers and the tensors they have.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,6 +51,13 @@ impl Network {
         let mut names: Vec<String> = self.parameters().iter().map(|tensor| layer(&tensor.name)).collect();
         names.dedup();
         names
+    }
+
+    /// Splits the tensors of a stored network into its parameters and, last in a file, its buffers.
+    pub fn split_buffers(&self, stored: TensorMap) -> (TensorMap, TensorMap) {
+        let mut weights = stored.0;
+        let buffers = weights.split_off(weights.len().saturating_sub(self.buffers().len()));
+        (TensorMap(weights), TensorMap(buffers))
     }
 
     /// Returns the number of weights of each conv and linear layer, in the order of [`Network::weights`].

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::builder::ActivationShape;
 use super::layer::Layer;
 use super::model::Network;
 
@@ -93,8 +94,8 @@ impl NetworkDescription {
     pub fn network(&self) -> Result<Network, InvalidDescription> {
         let mut reader = ModuleReader { modules_left: MAX_MODULES };
         check_size("input", self.input.iter().product())?;
-        let (layers, output) = reader.layers(&self.modules, Shape::Image(self.input))?;
-        if output != Shape::Features(self.classes) {
+        let (layers, output) = reader.layers(&self.modules, ActivationShape::Image(self.input))?;
+        if output != ActivationShape::Features(self.classes) {
             return refuse(format!("its last layer does not have {} outputs, one for each class", self.classes));
         }
         let network = Network::new(self.input, self.classes, layers);
@@ -186,15 +187,6 @@ fn describe(layers: &[Layer], mut is_image: bool, names: &mut LayerNames) -> (Ve
     (modules, is_image)
 }
 
-/// The shape of the activations between two layers, without the batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
-    /// Channels, height, width.
-    Image([usize; 3]),
-    /// Number of features.
-    Features(usize),
-}
-
 /// Reads modules as layers, and checks that their shapes fit.
 struct ModuleReader {
     /// Number of modules that may still be read, so that a description of any depth is bounded.
@@ -206,8 +198,8 @@ impl ModuleReader {
     fn layers(
         &mut self,
         modules: &[(String, Module)],
-        mut shape: Shape,
-    ) -> Result<(Vec<Layer>, Shape), InvalidDescription> {
+        mut shape: ActivationShape,
+    ) -> Result<(Vec<Layer>, ActivationShape), InvalidDescription> {
         let mut layers = Vec::new();
         let mut modules = modules.iter();
         while let Some((name, module)) = modules.next() {
@@ -229,17 +221,24 @@ impl ModuleReader {
     }
 
     /// Returns the layer of a module and the shape of its output.
-    fn layer(&mut self, name: &str, module: &Module, shape: Shape) -> Result<(Layer, Shape), InvalidDescription> {
+    fn layer(
+        &mut self,
+        name: &str,
+        module: &Module,
+        shape: ActivationShape,
+    ) -> Result<(Layer, ActivationShape), InvalidDescription> {
         let unfit = || refuse(format!("`{name}` does not fit the layer before it"));
         let sized = |sizes: &[usize]| sizes.iter().try_for_each(|&size| check_size(name, size));
         Ok(match (module, shape) {
-            (Module::Flatten {}, Shape::Image(image)) => (Layer::Flatten, Shape::Features(image.iter().product())),
-            (&Module::Linear { in_features: inputs, out_features: outputs }, Shape::Features(features)) => {
+            (Module::Flatten {}, ActivationShape::Image(image)) => {
+                (Layer::Flatten, ActivationShape::Features(image.iter().product()))
+            }
+            (&Module::Linear { in_features: inputs, out_features: outputs }, ActivationShape::Features(features)) => {
                 sized(&[outputs])?;
                 if inputs != features {
                     return unfit();
                 }
-                (Layer::Linear { inputs, outputs }, Shape::Features(outputs))
+                (Layer::Linear { inputs, outputs }, ActivationShape::Features(outputs))
             }
             (
                 &Module::Conv2d {
@@ -250,17 +249,17 @@ impl ModuleReader {
                     padding,
                     bias,
                 },
-                Shape::Image(image),
+                ActivationShape::Image(image),
             ) => {
                 sized(&[outputs, kernel, stride, padding + 1])?;
                 let Some(size) = window_sizes(image, kernel, stride, padding).filter(|_| inputs == image[0]) else {
                     return unfit();
                 };
                 let conv = Layer::Conv { inputs, outputs, kernel, stride, padding, bias, size };
-                (conv, Shape::Image([outputs, size[0], size[1]]))
+                (conv, ActivationShape::Image([outputs, size[0], size[1]]))
             }
-            (&Module::BatchNorm1d { num_features: channels }, Shape::Features(found))
-            | (&Module::BatchNorm2d { num_features: channels }, Shape::Image([found, ..])) => {
+            (&Module::BatchNorm1d { num_features: channels }, ActivationShape::Features(found))
+            | (&Module::BatchNorm2d { num_features: channels }, ActivationShape::Image([found, ..])) => {
                 if channels != found {
                     return unfit();
                 }
@@ -270,16 +269,16 @@ impl ModuleReader {
             (&Module::Dropout { p: rate }, _) if (0.0..1.0).contains(&rate) => (Layer::Dropout { rate }, shape),
             (
                 &(Module::MaxPool2d { kernel_size: size, stride } | Module::AvgPool2d { kernel_size: size, stride }),
-                Shape::Image(image),
+                ActivationShape::Image(image),
             ) => {
                 sized(&[size, stride])?;
                 let Some([height, width]) = window_sizes(image, size, stride, 0) else { return unfit() };
                 let is_max = matches!(module, Module::MaxPool2d { .. });
                 let layer = if is_max { Layer::MaxPool { size, stride } } else { Layer::AvgPool { size, stride } };
-                (layer, Shape::Image([image[0], height, width]))
+                (layer, ActivationShape::Image([image[0], height, width]))
             }
-            (Module::AdaptiveAvgPool2d { output_size: 1 }, Shape::Image([channels, ..])) => {
-                (Layer::GlobalAvgPool, Shape::Features(channels))
+            (Module::AdaptiveAvgPool2d { output_size: 1 }, ActivationShape::Image([channels, ..])) => {
+                (Layer::GlobalAvgPool, ActivationShape::Features(channels))
             }
             (Module::Residual { body, shortcut }, _) => {
                 let (body, output) = self.layers(body, shape)?;

@@ -18,6 +18,7 @@ use super::events::Event;
 use super::measuring::{Measurement, Measurer, measure_in_parallel};
 use super::needed_outputs::NeededOutputs;
 use super::store::Store;
+use super::stored_measurement::StoredMeasurement;
 use crate::artifacts::{StabilityRow, to_checksummed_json};
 use crate::base::key::ContentHash;
 use crate::base::outcome::Outcome;
@@ -40,9 +41,7 @@ pub struct InstabilityAnalysis<'a> {
 impl InstabilityAnalysis<'_> {
     /// Returns the training runs of the plan with these keys, each key once, with their copies.
     pub fn pairs(&self, keys: &BTreeSet<ContentHash>) -> Vec<CopyPair> {
-        let mut missing = keys.clone();
-        let trainings = self.context.study.plan.trainings.iter();
-        trainings.filter(|spec| missing.remove(&spec.key)).map(CopyPair::of).collect()
+        self.context.study.plan.with_keys(keys).into_iter().map(CopyPair::of).collect()
     }
 
     /// Returns whether the line of a pair has been measured, with the number of points of this analysis.
@@ -50,7 +49,7 @@ impl InstabilityAnalysis<'_> {
     /// # Errors
     /// Fails if the file of the line exists and cannot be read.
     pub fn is_measured(&self, pair: &CopyPair) -> Result<bool> {
-        Ok(measured_line(self.context.store, pair)?.line().is_some_and(|line| line.points.len() == self.points))
+        Ok(measured_line(self.context.store, pair)?.measured().is_some_and(|line| line.points.len() == self.points))
     }
 
     /// Returns the plan of everything that must be trained so that both networks of each pair have final weights in the
@@ -112,29 +111,11 @@ impl InstabilityAnalysis<'_> {
     }
 }
 
-/// The measurement of a pair in the store.
-enum StoredLine {
-    /// It was not measured, or one of the two has other final weights now.
-    Missing,
-    /// Its file is damaged.
-    Damaged(PathBuf),
-    /// It was measured.
-    Measured(MeasuredLine),
-}
-
-impl StoredLine {
-    fn line(self) -> Option<MeasuredLine> {
-        if let Self::Measured(line) = self { Some(line) } else { None }
-    }
-}
-
 /// Reads the measured line of a pair.
-fn measured_line(store: &Store, pair: &CopyPair) -> Result<StoredLine> {
+fn measured_line(store: &Store, pair: &CopyPair) -> Result<StoredMeasurement<MeasuredLine>> {
     let path = store.runs.training_dir(&pair.copy.key).file(TrainingDir::STABILITY);
-    let Some(bytes) = files::read_if_present(&path)? else { return Ok(StoredLine::Missing) };
-    let Some(line) = MeasuredLine::from_bytes(&bytes) else { return Ok(StoredLine::Damaged(path)) };
-    let is_current = Some(&line.between) == weight_checksums(store, pair).as_ref();
-    Ok(if is_current { StoredLine::Measured(line) } else { StoredLine::Missing })
+    let is_current = |line: &MeasuredLine| Some(&line.between) == weight_checksums(store, pair).as_ref();
+    StoredMeasurement::read(path, MeasuredLine::from_bytes, is_current)
 }
 
 /// Returns the checksums of the final weights of a training run and of its copy; `None` if one of them has none.
@@ -153,9 +134,9 @@ pub fn stability_rows(study: &Study, store: &Store) -> Result<(Vec<StabilityRow>
     let mut damaged = Vec::new();
     for pair in study.plan.trainings.iter().map(CopyPair::of) {
         match measured_line(store, &pair)? {
-            StoredLine::Missing => {}
-            StoredLine::Damaged(path) => damaged.push(path),
-            StoredLine::Measured(line) => rows.extend(line.points.iter().map(|point| row(study, &pair, point))),
+            StoredMeasurement::Missing => {}
+            StoredMeasurement::Damaged(path) => damaged.push(path),
+            StoredMeasurement::Measured(line) => rows.extend(line.points.iter().map(|point| row(study, &pair, point))),
         }
     }
     Ok((rows, damaged))

@@ -19,6 +19,7 @@ use super::events::Event;
 use super::measuring::{Measurement, Measurer, measure_in_parallel};
 use super::needed_outputs::NeededOutputs;
 use super::store::Store;
+use super::stored_measurement::StoredMeasurement;
 use crate::artifacts::{LandscapeCurve, LandscapeCurveRow, LandscapeRow, to_checksummed_json};
 use crate::base::key::ContentHash;
 use crate::data::Dataset;
@@ -49,9 +50,7 @@ pub struct LandscapeRows {
 impl LandscapeAnalysis<'_> {
     /// Returns the training runs of the plan with these keys, each key once.
     pub fn trainings(&self, keys: &BTreeSet<ContentHash>) -> Vec<TrainingSpec> {
-        let mut missing = keys.clone();
-        let trainings = self.context.study.plan.trainings.iter();
-        trainings.filter(|spec| missing.remove(&spec.key)).cloned().collect()
+        self.context.study.plan.with_keys(keys).into_iter().cloned().collect()
     }
 
     /// Returns whether a training run has been measured with the definition of this analysis.
@@ -59,7 +58,7 @@ impl LandscapeAnalysis<'_> {
     /// # Errors
     /// Fails if the file of the measurement exists and cannot be read.
     pub fn is_measured(&self, spec: &TrainingSpec) -> Result<bool> {
-        let measured = stored_landscape(self.context.store, spec)?.measurement();
+        let measured = stored_landscape(self.context.store, spec)?.measured();
         Ok(measured.is_some_and(|measurement| measurement.definition == self.definition))
     }
 
@@ -131,31 +130,12 @@ fn needed_of(spec: &TrainingSpec) -> Vec<(ContentHash, Dependency)> {
     std::iter::once((spec.key, Dependency::FinalWeights)).chain(start).collect()
 }
 
-/// The measurement of a training run in the store.
-enum StoredLandscape {
-    /// It was not measured, or has other final weights now.
-    Missing,
-    /// Its file is damaged.
-    Damaged(PathBuf),
-    /// It was measured.
-    Measured(Box<LandscapeMeasurement>),
-}
-
-impl StoredLandscape {
-    fn measurement(self) -> Option<LandscapeMeasurement> {
-        if let Self::Measured(measurement) = self { Some(*measurement) } else { None }
-    }
-}
-
 /// Reads the measurement of a training run.
-fn stored_landscape(store: &Store, spec: &TrainingSpec) -> Result<StoredLandscape> {
+fn stored_landscape(store: &Store, spec: &TrainingSpec) -> Result<StoredMeasurement<LandscapeMeasurement>> {
     let path = store.runs.training_dir(&spec.key).file(TrainingDir::LANDSCAPE);
-    let Some(bytes) = files::read_if_present(&path)? else { return Ok(StoredLandscape::Missing) };
-    let Some(measurement) = LandscapeMeasurement::from_bytes(&bytes) else {
-        return Ok(StoredLandscape::Damaged(path));
-    };
-    let is_current = Some(&measurement.weights) == store.final_weights_checksum(&spec.key).as_ref();
-    Ok(if is_current { StoredLandscape::Measured(Box::new(measurement)) } else { StoredLandscape::Missing })
+    let is_current =
+        |measured: &LandscapeMeasurement| Some(&measured.weights) == store.final_weights_checksum(&spec.key).as_ref();
+    StoredMeasurement::read(path, LandscapeMeasurement::from_bytes, is_current)
 }
 
 /// Returns the rows of the measured training runs of a study, in the order of the plan, and the paths of damaged
@@ -168,9 +148,9 @@ pub fn landscape_rows(study: &Study, store: &Store) -> Result<(LandscapeRows, Ve
     let mut damaged = Vec::new();
     for spec in &study.plan.trainings {
         match stored_landscape(store, spec)? {
-            StoredLandscape::Missing => {}
-            StoredLandscape::Damaged(path) => damaged.push(path),
-            StoredLandscape::Measured(measurement) => {
+            StoredMeasurement::Missing => {}
+            StoredMeasurement::Damaged(path) => damaged.push(path),
+            StoredMeasurement::Measured(measurement) => {
                 rows.trainings.push(training_row(study, spec, &measurement));
                 rows.curves.extend(curve_rows(study, spec, &measurement));
             }

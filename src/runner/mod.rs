@@ -47,6 +47,7 @@ mod shared;
 mod store;
 mod store_check;
 mod store_listing;
+mod stored_measurement;
 mod sweep_estimate;
 mod ticket_export;
 mod time_estimate;

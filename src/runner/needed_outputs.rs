@@ -42,7 +42,11 @@ impl NeededOutputs {
 
 /// Returns the plan of the training runs that must be trained so that the store has the final weights of each of `specs`,
 /// training runs of `plan`, and of those that they depend on. Empty if the store has them.
-pub fn plan_for_final_weights(plan: &Plan, store: &Store, specs: &[&TrainingSpec]) -> Plan {
+pub fn plan_for_final_weights<'a>(
+    plan: &Plan,
+    store: &Store,
+    specs: impl IntoIterator<Item = &'a TrainingSpec>,
+) -> Plan {
     let mut needed = NeededOutputs::default();
     for spec in specs {
         needed.add(spec.key, Dependency::FinalWeights);

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use self::stored::StoredRobustness;
 use super::context::RunContext;
 use super::measuring::{Measurement, Measurer, measure_in_parallel};
-use super::needed_outputs::NeededOutputs;
+use super::needed_outputs::plan_for_final_weights;
 use crate::artifacts::to_checksummed_json;
 use crate::base::key::ContentHash;
 use crate::base::tensors::Snapshot;
@@ -37,9 +37,7 @@ pub struct RobustnessAnalysis<'a> {
 impl RobustnessAnalysis<'_> {
     /// Returns the training runs of the plan with these keys, each key once.
     pub fn trainings(&self, keys: &BTreeSet<ContentHash>) -> Vec<TrainingSpec> {
-        let mut missing = keys.clone();
-        let trainings = self.context.study.plan.trainings.iter();
-        trainings.filter(|spec| missing.remove(&spec.key)).cloned().collect()
+        self.context.study.plan.with_keys(keys).into_iter().cloned().collect()
     }
 
     /// Returns whether a training run has been measured, under every condition of the definition.
@@ -58,11 +56,7 @@ impl RobustnessAnalysis<'_> {
 
     /// Returns the plan of what must be trained so that the final weights of all of `trainings` are in the store.
     pub fn plan(&self, trainings: &[TrainingSpec]) -> Plan {
-        let mut needed = NeededOutputs::default();
-        for spec in trainings {
-            needed.add(spec.key, Dependency::FinalWeights);
-        }
-        Plan { trainings: needed.missing_trainings(&self.context.study.plan, self.context.store) }
+        plan_for_final_weights(&self.context.study.plan, self.context.store, trainings)
     }
 
     /// Measures `trainings`, whose final weights are stored, in `workers` threads; stores each and reports it as an

@@ -27,8 +27,9 @@ use super::checksummed_json::{ChecksumState, checksum_state, to_checksummed_json
 use super::tensor_files::{METADATA, StoredFloat as _, TensorBytes, serialize_with};
 use crate::base::key::sha256_of_parts;
 use crate::base::mask::{LayerMask, Mask};
-use crate::base::tensors::{NamedTensor, TensorMap};
-use crate::network::{Network, PrunableTensor, TensorSpec};
+use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
+use crate::config::{self, ConfigDocument, Experiment};
+use crate::network::{CompactNetwork, LayerUnits, Network, NetworkDescription, PrunableTensor, TensorSpec, compact};
 
 pub use info::{InputMap, TicketInfo, TicketOrigin, TicketScore};
 pub use results::{InferenceTiming, TicketSizes, VerifiedScore};
@@ -97,6 +98,29 @@ impl Ticket {
             }
         }
         tensors
+    }
+
+    /// Returns the trained weights and buffers as a state that an engine evaluates.
+    pub fn trained_state(&self) -> Snapshot {
+        let (weights, buffers) = self.network.split_buffers(self.trained.clone());
+        Snapshot { buffers, ..Snapshot::initial(weights) }
+    }
+
+    /// Returns the ticket without the units that have no effect and without starting weights, and the units of each layer.
+    pub fn compact(&self) -> (Self, Vec<LayerUnits>) {
+        let CompactNetwork { network, mask, tensors, units } = compact(&self.network, &self.mask, &self.trained);
+        let description = NetworkDescription::of(&network);
+        let info = TicketInfo { is_compact: true, network: description, ..self.info.clone() };
+        (Self { info, network, mask, start: None, trained: tensors }, units)
+    }
+
+    /// Returns the experiment that the network was trained in.
+    ///
+    /// # Errors
+    /// Fails if the configuration in the file is of a version with other keys.
+    pub fn experiment(&self) -> Result<Experiment> {
+        let document = ConfigDocument::parse("the configuration in the ticket", &self.info.training.config, &[]);
+        Ok(config::read(&document.map_err(anyhow::Error::msg)?)?)
     }
 
     /// Returns the number of bytes of the trained weights and running statistics in the file, without its description.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Ticket;
+use crate::network::LayerUnits;
 
 /// A score of a ticket that was evaluated again.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -49,18 +50,17 @@ pub struct TicketSizes {
 
 impl TicketSizes {
     /// Returns the sizes of `ticket` and of `compact`, the same ticket without the units that have no effect, whose file
-    /// has `file_bytes` bytes.
-    pub fn new(ticket: &Ticket, compact: &Ticket, file_bytes: u64) -> Self {
-        let layers = ticket.layers();
-        let removable = || layers.iter().filter_map(|layer| Some((layer.units, layer.dead_units?)));
+    /// has `file_bytes` bytes. `units`: the units of each layer, as [`Ticket::compact`] returns them.
+    pub fn new(ticket: &Ticket, compact: &Ticket, units: &[LayerUnits], file_bytes: u64) -> Self {
+        let sum = |count: fn(&LayerUnits) -> usize| units.iter().map(count).sum::<usize>() as u64;
         let dense_bytes = 4 * ticket.trained.0.iter().map(|tensor| tensor.values.len() as u64).sum::<u64>();
         Self {
             dense_bytes,
             masked_bytes: dense_bytes + ticket.mask.total().div_ceil(8),
             compact_bytes: compact.trained_bytes(),
             file_bytes,
-            units: removable().map(|(units, _)| units).sum(),
-            dead_units: removable().map(|(_, dead)| dead).sum(),
+            units: sum(|layer| layer.units),
+            dead_units: sum(|layer| layer.removed),
             weights_before: ticket.mask.kept_total(),
             weights_kept: compact.mask.kept_total(),
             weights_total: compact.mask.total(),

@@ -7,13 +7,12 @@ use anyhow::Result;
 use clap::Args;
 
 use super::super::folders;
-use super::compact::compact_ticket;
 use super::file::read_ticket;
 use super::json::TicketBenchResult;
 use crate::artifacts::{InferenceTiming, InputMap, Ticket};
 use crate::base::rng::{Purpose, Stream};
-use crate::base::tensors::{Snapshot, TensorMap};
-use crate::config::{self, ConfigDocument};
+use crate::base::tensors::TensorMap;
+use crate::config::Augment;
 use crate::data::{Dataset, Normalization, Split};
 use crate::engine::torch::DenseInference;
 use crate::engine::{EngineKind, Trainer, TrainerSpec};
@@ -98,7 +97,7 @@ fn random_images(ticket: &Ticket, count: usize) -> Dataset {
 /// Returns the ways to compute the logits: every weight of the network as it was before pruning, the same with pruned
 /// weights at 0, the compact network, and only the kept weights, where the sparse engine supports the network.
 fn variants(ticket: &Ticket, dataset: &Arc<Dataset>) -> Result<Vec<Variant>> {
-    let small = compact_ticket(ticket);
+    let (small, _) = ticket.compact();
     let mut dense = ticket.trained.clone();
     // The values of pruned weights have no effect on the time, unless the processor is slower with them.
     dense.0.iter_mut().flat_map(|tensor| &mut tensor.values).for_each(|value| {
@@ -125,9 +124,8 @@ fn variants(ticket: &Ticket, dataset: &Arc<Dataset>) -> Result<Vec<Variant>> {
 
 /// Returns a trainer of the sparse engine that holds a ticket; `None` if the engine does not support its network.
 fn sparse_trainer(ticket: &Ticket, dataset: &Arc<Dataset>) -> Result<Option<Box<dyn Trainer>>> {
-    let document = ConfigDocument::parse("the configuration in the ticket", &ticket.info.training.config, &[]);
-    let mut experiment = config::read(&document.map_err(|text| anyhow::anyhow!(text))?)?;
-    experiment.data.augment = config::Augment::default();
+    let mut experiment = ticket.experiment()?;
+    experiment.data.augment = Augment::default();
     let spec = TrainerSpec::new(ticket.network.clone(), &experiment, None);
     let engine = EngineKind::Sparse.engine();
     if engine.supports(&spec, 1).is_err() {
@@ -135,7 +133,7 @@ fn sparse_trainer(ticket: &Ticket, dataset: &Arc<Dataset>) -> Result<Option<Box<
     }
     let mut trainer = engine.build(&spec, dataset, 1)?;
     trainer.set_threads(1);
-    trainer.load(0, &Snapshot::initial(ticket.trained.clone()), &ticket.mask)?;
+    trainer.load(0, &ticket.trained_state(), &ticket.mask)?;
     Ok(Some(trainer))
 }
 

@@ -8,8 +8,7 @@ use clap::Args;
 use super::super::folders;
 use super::file::{check_new, read_ticket};
 use super::json::TicketCompactResult;
-use crate::artifacts::{Ticket, TicketInfo, TicketSizes};
-use crate::network::{NetworkDescription, compact};
+use crate::artifacts::TicketSizes;
 use crate::system::exit::Exit;
 use crate::system::files;
 use crate::ui;
@@ -38,10 +37,10 @@ pub(super) struct CompactArgs {
 pub(super) fn run(args: &CompactArgs) -> Result<Exit> {
     check_new(&args.out, args.force)?;
     let ticket = read_ticket(&args.file)?;
-    let small = compact_ticket(&ticket);
+    let (small, units) = ticket.compact();
     let bytes = small.to_bytes()?;
     files::write(&args.out, &bytes)?;
-    let sizes = TicketSizes::new(&ticket, &small, bytes.len() as u64);
+    let sizes = TicketSizes::new(&ticket, &small, &units, bytes.len() as u64);
     let result = TicketCompactResult { file: args.out.clone(), sizes };
     let text = if args.json {
         serde_json::to_string_pretty(&result)? + "\n"
@@ -50,17 +49,4 @@ pub(super) fn run(args: &CompactArgs) -> Result<Exit> {
     };
     ui::print_result(&text)?;
     Ok(Exit::Success)
-}
-
-/// Returns a ticket without the units that have no effect, and without starting weights.
-pub(super) fn compact_ticket(ticket: &Ticket) -> Ticket {
-    let small = compact(&ticket.network, &ticket.mask, &ticket.trained);
-    let network = NetworkDescription::of(&small.network);
-    Ticket {
-        info: TicketInfo { is_compact: true, network, ..ticket.info.clone() },
-        network: small.network,
-        mask: small.mask,
-        start: None,
-        trained: small.tensors,
-    }
 }

@@ -58,7 +58,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<Exit> {
     let sink = output.sink()?;
     let context = RunContext { study, store, sink: &sink, cancel, trainers: &trainers };
     let specs: Vec<&TrainingSpec> = rows.iter().map(|row| spec_of(&study.plan, row)).collect::<Result<_>>()?;
-    let missing = plan_for_final_weights(&study.plan, store, &specs);
+    let missing = plan_for_final_weights(&study.plan, store, specs.iter().copied());
     let errors = if missing.trainings.is_empty() {
         Vec::new()
     } else {

@@ -11,8 +11,7 @@ use super::file::read_ticket;
 use super::json::TicketVerifyResult;
 use crate::artifacts::{Ticket, TicketScore, VerifiedScore};
 use crate::base::curve::Score;
-use crate::base::tensors::{Snapshot, TensorMap};
-use crate::config::{self, ConfigDocument, DatasetSpec, Experiment};
+use crate::config::{DatasetSpec, Experiment};
 use crate::data::{self, Dataset, Split};
 use crate::engine::{EngineKind, TrainerSpec};
 use crate::network::Network;
@@ -59,8 +58,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
 /// # Errors
 /// Fails if the data cannot be read, or are not those that the ticket was trained on.
 pub(super) fn data_of_ticket(ticket: &Ticket, data_dir: Option<&PathBuf>) -> Result<(Experiment, Dataset)> {
-    let document = ConfigDocument::parse("the configuration in the ticket", &ticket.info.training.config, &[]);
-    let mut experiment = config::read(&document.map_err(|text| anyhow!(text))?)?;
+    let mut experiment = ticket.experiment()?;
     if !matches!(experiment.data.dataset, DatasetSpec::Idx { .. } | DatasetSpec::Images { .. }) {
         experiment.data.dir = Some(folders::data_folder(data_dir)?);
     }
@@ -101,10 +99,7 @@ fn evaluate(ticket: &Ticket, experiment: &Experiment, dataset: &Arc<Dataset>) ->
     let engine = engine.with_context(|| format!("there is no engine `{}`", ticket.info.training.engine))?;
     let engine = if engine.engine().supports(&spec, 1).is_ok() { engine } else { EngineKind::Dense };
     let mut trainer = engine.engine().build(&spec, dataset, 1)?;
-    let mut weights = ticket.trained.0.clone();
-    let buffers = TensorMap(weights.split_off(ticket.network.parameters().len()));
-    let state = Snapshot { buffers, ..Snapshot::initial(TensorMap(weights)) };
-    trainer.load(0, &state, &ticket.mask)?;
+    trainer.load(0, &ticket.trained_state(), &ticket.mask)?;
     Split::ALL.into_iter().map(|split| Ok((split, trainer.evaluate(split)?[0]))).collect()
 }
 

@@ -67,6 +67,11 @@ impl FittedWeights {
         Snapshot { buffers: self.buffers.clone(), ..Snapshot::initial(weights) }
     }
 
+    /// Returns the running statistics.
+    pub(in crate::lottery) fn buffers(&self) -> &TensorMap {
+        &self.buffers
+    }
+
     /// Returns the note on tensors of the file that the network has no use for.
     pub(super) fn note(&self) -> Option<&str> {
         self.note.as_deref()

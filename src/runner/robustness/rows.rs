@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::super::store::Store;
-use super::stored::{Stored, StoredRobustness};
+use super::super::stored_measurement::StoredMeasurement;
+use super::stored::StoredRobustness;
 use crate::artifacts::{CalibrationRow, ClassAccuracyRow, RobustnessRow, to_csv};
 use crate::base::category::Categorical as _;
 use crate::lottery::{Study, TrainingSpec};
@@ -124,9 +125,9 @@ pub fn robustness_rows(study: &Study, store: &Store) -> Result<RobustnessRows> {
     let mut rows = RobustnessRows::default();
     for spec in &study.plan.trainings {
         match StoredRobustness::read(store, spec)? {
-            Stored::Missing => {}
-            Stored::Damaged(path) => rows.damaged.push(path),
-            Stored::Measured(stored) => {
+            StoredMeasurement::Missing => {}
+            StoredMeasurement::Damaged(path) => rows.damaged.push(path),
+            StoredMeasurement::Measured(stored) => {
                 let Some(training) = store.load(spec)? else { continue };
                 let recorded = training.curve.last().map_or(f64::NAN, |last| last.test.accuracy);
                 rows.add(study, spec, recorded, &stored);

@@ -1,14 +1,12 @@
 //! The file of what was measured on a trained network.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::super::store::Store;
+use super::super::stored_measurement::StoredMeasurement;
 use crate::artifacts::{ChecksumState, checksum_state};
 use crate::lottery::TrainingSpec;
-use crate::system::files;
 use crate::system::paths::TrainingDir;
 use crate::train::robustness::{CleanMeasurement, Condition, ConditionMeasurement};
 
@@ -24,22 +22,6 @@ pub(super) struct StoredRobustness {
     pub(super) clean: CleanMeasurement,
     /// The measurements under conditions, in the order in which they were made.
     pub(super) conditions: Vec<ConditionMeasurement>,
-}
-
-/// The measurements of a network in the store.
-pub(super) enum Stored {
-    /// It was not measured, or has other final weights now.
-    Missing,
-    /// The file is damaged.
-    Damaged(PathBuf),
-    /// It was measured.
-    Measured(StoredRobustness),
-}
-
-impl Stored {
-    pub(super) fn measured(self) -> Option<StoredRobustness> {
-        if let Self::Measured(stored) = self { Some(stored) } else { None }
-    }
 }
 
 impl StoredRobustness {
@@ -60,12 +42,10 @@ impl StoredRobustness {
     ///
     /// # Errors
     /// Fails if the file exists and cannot be read.
-    pub(super) fn read(store: &Store, spec: &TrainingSpec) -> Result<Stored> {
+    pub(super) fn read(store: &Store, spec: &TrainingSpec) -> Result<StoredMeasurement<Self>> {
         let path = store.runs.training_dir(&spec.key).file(TrainingDir::ROBUSTNESS);
-        let Some(bytes) = files::read_if_present(&path)? else { return Ok(Stored::Missing) };
-        let Some(stored) = Self::from_bytes(&bytes) else { return Ok(Stored::Damaged(path)) };
-        let is_current = Some(&stored.weights) == store.final_weights_checksum(&spec.key).as_ref();
-        Ok(if is_current { Stored::Measured(stored) } else { Stored::Missing })
+        let is_current = |stored: &Self| Some(&stored.weights) == store.final_weights_checksum(&spec.key).as_ref();
+        StoredMeasurement::read(path, Self::from_bytes, is_current)
     }
 
     /// Reads measurements from the bytes of their file; `None` if it is damaged, or of another version.

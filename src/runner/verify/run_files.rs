@@ -73,7 +73,7 @@ impl Verifier<'_> {
             Check::new("stability.csv", "bytes of stability.csv, made again from the lines in the store", "file");
         let (rows, damaged) = stability_rows(self.study, self.store)?;
         let files = [(RunDir::STABILITY, to_csv(&rows)?)];
-        Ok(self.check_measured(check, &files, rows.is_empty(), &damaged))
+        Ok(self.check_measured(check, "stability", &files, rows.is_empty(), &damaged))
     }
 
     /// Makes `landscape.csv` and `landscape_curves.csv` again and compares their bytes.
@@ -82,14 +82,15 @@ impl Verifier<'_> {
         let check = Check::new("landscape.csv", about, "file");
         let (rows, damaged) = landscape_rows(self.study, self.store)?;
         let files = [(RunDir::LANDSCAPE, to_csv(&rows.trainings)?), (RunDir::LANDSCAPE_CURVES, to_csv(&rows.curves)?)];
-        Ok(self.check_measured(check, &files, rows.trainings.is_empty(), &damaged))
+        Ok(self.check_measured(check, "landscape", &files, rows.trainings.is_empty(), &damaged))
     }
 
-    /// Compares `files`, each a name and the bytes made again, of a command that measures finished training runs.
+    /// Compares `files`, each a name and the bytes made again, of a `command` that measures finished training runs.
     /// `is_unmeasured`: no training run has been measured; `damaged`: the measurements in the store that are damaged.
     fn check_measured(
         &self,
         mut check: Check,
+        command: &str,
         files: &[(&str, Vec<u8>)],
         is_unmeasured: bool,
         damaged: &[PathBuf],
@@ -103,7 +104,6 @@ impl Verifier<'_> {
             check.differ(format!("`{}`", path.display()), "it is damaged", advice_on(&name));
         }
         if is_unmeasured && !files.iter().any(|(name, _)| self.run_dir.file(name).exists()) {
-            let command = if check.name == RunDir::STABILITY { "stability" } else { "landscape" };
             check.note(format!("`lth {command}` has not measured the run"));
         } else if check.differences.is_empty() {
             for (name, bytes) in files {
@@ -116,25 +116,9 @@ impl Verifier<'_> {
     /// Makes the files of `lth evaluate` again and compares their bytes.
     pub(super) fn check_robustness(&self) -> Result<Check> {
         let about = "bytes of robustness.csv, calibration.csv and class_accuracy.csv, made again from the store";
-        let mut check = Check::new("robustness.csv", about, "file");
-        if self.is_running() {
-            check.note("a process works on the run and writes them");
-            return Ok(check);
-        }
+        let check = Check::new("robustness.csv", about, "file");
         let rows = robustness_rows(self.study, self.store)?;
-        for path in &rows.damaged {
-            let advice = "run `lth evaluate` on the run: it measures the network again";
-            check.differ(format!("`{}`", path.display()), "it is damaged", advice);
-        }
-        let contents = rows.files()?;
-        if rows.calibration.is_empty() && !contents.iter().any(|(name, _)| self.run_dir.file(name).exists()) {
-            check.note("`lth evaluate` has not measured the run");
-        } else if check.differences.is_empty() {
-            for (name, bytes) in &contents {
-                self.compare(&mut check, name, bytes);
-            }
-        }
-        Ok(check)
+        Ok(self.check_measured(check, "evaluate", &rows.files()?, rows.calibration.is_empty(), &rows.damaged))
     }
 
     /// Returns whether a process works on the run.
@@ -162,6 +146,7 @@ fn advice_on(name: &str) -> &'static str {
         TrainingDir::STABILITY => "run `lth stability` on the run: it measures the line again",
         RunDir::LANDSCAPE | RunDir::LANDSCAPE_CURVES => "run `lth landscape` on the run",
         TrainingDir::LANDSCAPE => "run `lth landscape` on the run: it measures the training run again",
+        TrainingDir::ROBUSTNESS => "run `lth evaluate` on the run: it measures the network again",
         RunDir::ROBUSTNESS | RunDir::CALIBRATION | RunDir::CLASS_ACCURACY => "run `lth evaluate` on the run",
         _ => WRITE_AGAIN,
     }

@@ -38,14 +38,12 @@ impl DenseInference {
     pub fn new(network: &Network, tensors: &TensorMap, dataset: &Arc<Dataset>) -> Result<Self> {
         ensure!(dataset.shape == network.input, "images of another shape than the network's");
         tch::set_num_threads(1);
-        let (weights, buffers) = tensors.0.split_at(network.parameters().len().min(tensors.0.len()));
+        let (weights, buffers) = network.split_buffers(tensors.clone());
         let parameter = |(slot, tensor): (&ParamSlot, &NamedTensor)| {
             Ok(Tensor::from_slice(&tensor.values).f_view(lane_shape(&slot.spec, 1).as_slice())?)
         };
-        let weights = TensorMap(weights.to_vec());
         let layout = ParamLayout::new(network.parameters(), 1, 1);
         let parameters = layout.tensors(&weights)?.into_iter().map(parameter).collect::<Result<_>>()?;
-        let buffers = TensorMap(buffers.to_vec());
         let layout = ParamLayout::new(network.buffers(), 1, 1);
         let buffers =
             layout.tensors(&buffers)?.into_iter().map(|(_, tensor)| Tensor::from_slice(&tensor.values)).collect();
