@@ -41,7 +41,7 @@ pub use progress_snapshot::{
     InProgress, ProgressHeader, ProgressLabel, TrainingPlace, in_progress, newest_progress, progress_files,
     progress_from_bytes, progress_to_bytes, read_progress_header,
 };
-pub use robustness::{CalibrationRow, ClassAccuracyRow, RobustnessRow};
+pub use robustness::{CalibrationRow, ClassAccuracyRow, RobustnessData, RobustnessRow};
 pub use round_group::{RoundGroup, arms};
 pub use rows::{CurveRow, DeviceKind, LayerRow, RoundRow, TimingRow, from_csv, to_csv};
 pub use run_checksums::{RunChecksums, damaged, open_run_file, read_run_file};

@@ -1,6 +1,42 @@
 //! The files of `lth evaluate`: accuracy under changes of the test images, calibration, and accuracy by class.
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
+
+use super::to_csv;
+use crate::system::paths::RunDir;
+
+/// The rows of the files of `lth evaluate`; all empty before it has measured anything.
+#[derive(Clone, Debug, Default, Serialize, schemars::JsonSchema)]
+pub struct RobustnessData {
+    /// Rows of `robustness.csv`.
+    pub robustness: Vec<RobustnessRow>,
+    /// Rows of `calibration.csv`.
+    pub calibration: Vec<CalibrationRow>,
+    /// Rows of `class_accuracy.csv`.
+    pub classes: Vec<ClassAccuracyRow>,
+}
+
+impl RobustnessData {
+    /// Returns the files, each as (name, bytes).
+    ///
+    /// # Errors
+    /// Fails if a row cannot be written as CSV.
+    pub fn files(&self) -> Result<[(&'static str, Vec<u8>); 3]> {
+        Ok([
+            (RunDir::ROBUSTNESS, to_csv(&self.robustness)?),
+            (RunDir::CALIBRATION, to_csv(&self.calibration)?),
+            (RunDir::CLASS_ACCURACY, to_csv(&self.classes)?),
+        ])
+    }
+
+    /// Keeps the rows of the networks whose keys `is_kept` accepts.
+    pub fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.robustness.retain(|row| is_kept(&row.key));
+        self.calibration.retain(|row| is_kept(&row.key));
+        self.classes.retain(|row| is_kept(&row.key));
+    }
+}
 
 /// A row of `robustness.csv`: one training run under one condition.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -101,7 +137,6 @@ pub struct ClassAccuracyRow {
 
 #[cfg(test)]
 mod tests {
-    use super::super::to_csv;
     use super::*;
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::artifacts::{InProgress, RoundRow};
+use crate::artifacts::{InProgress, RobustnessData, RoundRow};
 use crate::data::DatasetSummary;
 use crate::report::{BestRound, RunState, Verdict};
 use crate::runner::{Check, RunProgress};
@@ -116,6 +116,22 @@ pub(super) struct MeasuringResult {
     pub(super) report: PathBuf,
     /// Messages about failures.
     pub(super) errors: Vec<String>,
+}
+
+/// The result of `lth evaluate --json` on files: one line.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(super) struct TicketEvaluationResult {
+    /// The files, in the order of the command.
+    pub(super) files: Vec<PathBuf>,
+    /// Exit code of the command.
+    pub(super) exit_code: u8,
+    /// Number of tickets that were evaluated: fewer than files if the command was stopped.
+    pub(super) measured: usize,
+    /// Path of the report; `null` without `--out`.
+    pub(super) report: Option<PathBuf>,
+    /// The rows of the CSV files.
+    #[serde(flatten)]
+    pub(super) data: RobustnessData,
 }
 
 /// The result of `lth show --json`.

@@ -1,11 +1,13 @@
 //! `lth landscape`: measures the training loss around the starting and the final weights of training runs.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
 
+use super::folders;
 use super::measured_run::{MeasureArgs, MeasuredRun, MeasuringOutcome, unmeasured};
 use super::stop_notice::with_stop_notice;
 use super::trainers::EngineTrainerFactory;
@@ -21,6 +23,9 @@ use crate::ui;
 
 #[derive(Debug, Args)]
 pub(super) struct LandscapeArgs {
+    /// The run: its folder, its name, or the name of its experiment.
+    #[arg(value_parser = folders::path_parser())]
+    run: PathBuf,
     #[command(flatten)]
     measure: MeasureArgs,
     /// Number of networks on the line from the starting to the final weights, both ends included.
@@ -37,7 +42,7 @@ pub(super) struct LandscapeArgs {
 /// Fails if the run cannot be found or resolved, or a file cannot be read or written.
 pub(super) fn run(args: &LandscapeArgs) -> Result<Exit> {
     let measure_args = &args.measure;
-    let (run, images) = MeasuredRun::open(measure_args)?;
+    let (run, images) = MeasuredRun::open(&args.run, measure_args)?;
     let trainers = EngineTrainerFactory::new(&run.study, images);
     let sink = measure_args.output.sink()?;
     let context =

@@ -2,7 +2,7 @@
 //! weights were freed, and write CSV files of the run and its report. Independent of what is measured.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -34,19 +34,16 @@ use crate::ui;
 
 #[derive(Debug, Args)]
 pub(super) struct MeasureArgs {
-    /// The run: its folder, its name, or the name of its experiment.
-    #[arg(value_parser = folders::path_parser())]
-    run: PathBuf,
     #[command(flatten)]
     runs: RunsArgs,
     #[command(flatten)]
     pub(super) filter: RowFilter,
     /// Folder of the built-in data sets [default: that of the run].
     #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
-    data_dir: Option<PathBuf>,
+    pub(super) data_dir: Option<PathBuf>,
     /// Number of training runs at a time [default: one per core, and on a GPU one].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    workers: Option<u16>,
+    pub(super) workers: Option<u16>,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }
@@ -82,17 +79,17 @@ pub(super) struct MeasuringOutcome {
 }
 
 impl MeasuredRun {
-    /// Opens and registers the run that the arguments name, and returns it with the images of custom data. Listens for
-    /// signals from now on.
+    /// Opens and registers the run called `name`, and returns it with the images of custom data. Listens for signals from
+    /// now on.
     ///
     /// # Errors
     /// Fails if the run cannot be found, resolved or registered. Returns a [`UsageError`] if the run has no such arm or
     /// round, or training runs that its experiment does not have here.
-    pub(super) fn open(args: &MeasureArgs) -> Result<(Self, Option<RawImages>)> {
+    pub(super) fn open(name: &Path, args: &MeasureArgs) -> Result<(Self, Option<RawImages>)> {
         // First of all, so that no signal ends the process in another way.
         let cancel = CancelToken::on_signals().context("could not listen for signals")?;
         let runs = args.runs.folder()?;
-        let run = Run::open(newest_run(&runs, &args.run, "measuring")?)?;
+        let run = Run::open(newest_run(&runs, name, "measuring")?)?;
         let (study, images) = study_of_run(&run.dir, run.manifest.as_ref(), args.data_dir.as_ref())?;
         check_plan(&run, &study)?;
         args.filter.check(run.rounds.iter(), &format!("`{}`", run.name()))?;

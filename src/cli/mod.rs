@@ -8,7 +8,6 @@ mod data;
 mod deletion;
 mod doctor;
 mod evaluate;
-mod evaluation_options;
 mod events;
 mod execution;
 mod explain;

@@ -124,16 +124,23 @@ fn note_unknown_experiment(analysis: &RunAnalysis) {
 /// Fails, and writes nothing, if a file that `lth` did not write has the name of a file of the report.
 pub(super) fn write(folder: &ReportDir, analyses: &[RunAnalysis]) -> Result<PathBuf> {
     analyses.iter().for_each(note_unknown_experiment);
-    let files = report::files(analyses)?;
+    write_files(folder, &report::files(analyses)?)
+}
+
+/// Writes the files of a report into a folder that may hold other files, and returns the path of the page.
+///
+/// # Errors
+/// Fails, and writes nothing, if a file that `lth` did not write has the name of a file of the report.
+pub(super) fn write_files(folder: &ReportDir, files: &[(String, Vec<u8>)]) -> Result<PathBuf> {
     let owned = WrittenFiles::read(&folder.0)?;
     if let Some(path) = owned.foreign(files.iter().map(|(name, _)| name.as_str())).first() {
         let message = format!(
-            "error: `{}` exists, and is not on the list of files that `lth report` wrote there\n\nhint: move it away, or name \
+            "error: `{}` exists, and is not on the list of files that lth wrote there\n\nhint: move it away, or name \
              another folder with `--out`",
             path.display()
         );
         return Err(config::UsageError::from_text(&message).into());
     }
-    owned.replace(&files)?;
+    owned.replace(files)?;
     Ok(folder.file(ReportDir::INDEX))
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::events::EventLine;
 use super::json::{
     CleanResult, DataShowResult, InitResult, MeasuringResult, ReportResult, RmResult, RunResult, ShowResult,
-    SweepResult, VerifyResult,
+    SweepResult, TicketEvaluationResult, VerifyResult,
 };
 use super::release_manifest::ReleaseManifest;
 use super::ticket::json::{
@@ -43,7 +43,7 @@ const fn output<T: JsonSchema>(name: &'static str, heading: &'static str) -> Out
 }
 
 /// Every output: first the JSON of commands, then the files of a run.
-const OUTPUTS: [Output; 40] = [
+const OUTPUTS: [Output; 41] = [
     output::<RunResult>("run", "`lth run --json`"),
     output::<SweepResult>("sweep", "the last line of `lth run --json` for a sweep"),
     output::<MeasuringResult>("stability", "`lth stability --json`"),
@@ -53,7 +53,8 @@ const OUTPUTS: [Output; 40] = [
     output::<TicketVerifyResult>("ticket-verify", "`lth ticket verify --json`"),
     output::<TicketCompactResult>("ticket-compact", "`lth ticket compact --json`"),
     output::<TicketBenchResult>("ticket-bench", "`lth ticket bench --json`"),
-    output::<MeasuringResult>("evaluate", "`lth evaluate --json`"),
+    output::<MeasuringResult>("evaluate", "`lth evaluate RUN --json`"),
+    output::<TicketEvaluationResult>("evaluate-tickets", "`lth evaluate FILE --json`"),
     output::<EventLine>("events", "`--events FILE`"),
     output::<Estimate>("plan", "`lth plan --json`"),
     output::<SweepEstimate>("plan-sweep", "`lth plan --json` for a sweep"),

@@ -1,11 +1,13 @@
 //! `lth stability`: measures whether copies of a training run with other data orders reach the same minimum.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
 
+use super::folders;
 use super::measured_run::{MeasureArgs, MeasuredRun, MeasuringOutcome, unmeasured};
 use super::stop_notice::with_stop_notice;
 use super::trainers::EngineTrainerFactory;
@@ -20,6 +22,9 @@ use crate::ui;
 
 #[derive(Debug, Args)]
 pub(super) struct StabilityArgs {
+    /// The run: its folder, its name, or the name of its experiment.
+    #[arg(value_parser = folders::path_parser())]
+    run: PathBuf,
     #[command(flatten)]
     measure: MeasureArgs,
     /// Number of networks on the line between the two sets of final weights, both ends included.
@@ -32,8 +37,8 @@ pub(super) struct StabilityArgs {
 /// # Errors
 /// Fails if the run cannot be found or resolved, or a file cannot be read or written.
 pub(super) fn run(args: &StabilityArgs) -> Result<Exit> {
-    let StabilityArgs { measure: MeasureArgs { filter, output, .. }, points } = args;
-    let (measured_run, images) = MeasuredRun::open(&args.measure)?;
+    let StabilityArgs { run, measure: MeasureArgs { filter, output, .. }, points } = args;
+    let (measured_run, images) = MeasuredRun::open(run, &args.measure)?;
     let MeasuredRun { study, store, cancel, .. } = &measured_run;
     let trainers = EngineTrainerFactory::new(study, images);
     let sink = output.sink()?;

@@ -7,11 +7,10 @@ use super::claims::{ClaimRow, claims};
 use super::equal_iterations::EqualIterations;
 use super::figures::{FigureData, MeasuredRows, run_figures};
 use super::headline::answer_lines;
-use super::robustness::RobustnessData;
 use super::run::{Run, experiment_from, resolved_config};
 use super::transfer::{TransferComparison, transfer_comparisons, transfer_sentences};
 use super::verdict::{Verdict, verdicts};
-use crate::artifacts::{LandscapeRow, LastEvaluations, StabilityRow};
+use crate::artifacts::{LandscapeRow, LastEvaluations, RobustnessData, StabilityRow};
 use crate::config::Experiment;
 use crate::plot::Figure;
 

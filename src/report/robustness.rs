@@ -7,20 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::arm_round::ArmRound;
 use super::table::{Cell, Table};
-use crate::artifacts::{CalibrationRow, ClassAccuracyRow, RobustnessRow, first_seen};
+use crate::artifacts::{CalibrationRow, RobustnessData, RobustnessRow, first_seen};
 use crate::base::format::{accuracy, mean_and_range, percent};
 use crate::base::stats::SummaryStats;
-
-/// The rows of the files of `lth evaluate`; all empty before it has measured the run.
-#[derive(Clone, Debug, Default)]
-pub struct RobustnessData {
-    /// Rows of `robustness.csv`.
-    pub robustness: Vec<RobustnessRow>,
-    /// Rows of `calibration.csv`.
-    pub calibration: Vec<CalibrationRow>,
-    /// Rows of `class_accuracy.csv`.
-    pub classes: Vec<ClassAccuracyRow>,
-}
 
 /// The quality that a measure stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 //! calibration: paired differences over replicates with confidence bounds.
 
 use super::arm_round::ArmRound;
-use super::robustness::{Measure, Quality, Robustness, RobustnessData};
+use super::robustness::{Measure, Quality, Robustness};
 use super::roles::ArmRole;
 use super::statistics::{Interval, LEVEL, MeanEstimate, holm, rounding_std};
 use super::table::{Cell, Table};
+use crate::artifacts::RobustnessData;
 use crate::base::format::percent;
 use crate::lottery::DENSE;
 

@@ -28,6 +28,32 @@ pub(crate) fn arm_roles(run: &Run, experiment: Option<&Experiment>) -> Vec<ArmRo
     names.iter().map(|name| known_role(name, experiment).unwrap_or_else(|| assumed_role(name, first))).collect()
 }
 
+/// An arm of one of several experiments.
+#[derive(Clone, Copy, Debug)]
+pub struct ForeignArm<'a> {
+    /// What its name begins with in rows; empty if all arms are of one experiment.
+    pub prefix: &'a str,
+    /// The arm's name in its experiment.
+    pub arm: &'a str,
+    /// The experiment.
+    pub experiment: &'a Experiment,
+}
+
+/// Returns the roles of arms of several experiments, each arm once, the dense networks first.
+pub(crate) fn roles_in_experiments(arms: &[ForeignArm<'_>]) -> Vec<ArmRole> {
+    let mut roles: Vec<ArmRole> = Vec::new();
+    for ForeignArm { prefix, arm, experiment } in arms {
+        let shown = format!("{prefix}{arm}");
+        if roles.iter().all(|role| role.arm != shown) {
+            let role = known_role(arm, Some(experiment));
+            let mask_of = role.as_ref().and_then(|role| role.mask_of.as_ref()).map(|other| format!("{prefix}{other}"));
+            roles.push(ArmRole { arm: shown, is_ticket: role.is_some_and(|role| role.is_ticket), mask_of });
+        }
+    }
+    roles.sort_by_key(|role| role.arm != DENSE);
+    roles
+}
+
 /// Returns the role that the experiment gives an arm; `None` if it has no arm of this name.
 fn known_role(name: &str, experiment: Option<&Experiment>) -> Option<ArmRole> {
     let experiment = experiment?;

@@ -3,10 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
 
-use super::robustness::RobustnessData;
 use crate::artifacts::{
-    LandscapeCurveRow, LandscapeRow, LayerRow, RoundRow, RunManifest, StabilityRow, WeightRow, damaged, from_csv,
-    read_run_file,
+    LandscapeCurveRow, LandscapeRow, LayerRow, RobustnessData, RoundRow, RunManifest, StabilityRow, WeightRow, damaged,
+    from_csv, read_run_file,
 };
 use crate::base::outcome::OutcomeKind;
 use crate::config::{self, ConfigDocument, Experiment};

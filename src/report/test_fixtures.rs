@@ -1,7 +1,6 @@
 //! Experiments and rows for unit tests.
 
-use super::robustness::RobustnessData;
-use crate::artifacts::{CalibrationRow, RobustnessRow, RoundRow};
+use crate::artifacts::{CalibrationRow, RobustnessData, RobustnessRow, RoundRow};
 use crate::base::outcome::OutcomeKind;
 use crate::config::{ConfigDocument, Experiment, read};
 

@@ -15,7 +15,7 @@ use self::copies::{InterpolationPoint, MeasuredLine};
 use self::interpolation::Interpolator;
 use super::context::RunContext;
 use super::events::Event;
-use super::measuring::{Measurement, Measurer, measure_in_parallel};
+use super::measuring::{Measurement, Measurer, measure_in_parallel, training_name};
 use super::needed_outputs::NeededOutputs;
 use super::store::Store;
 use super::stored_measurement::StoredMeasurement;
@@ -181,7 +181,7 @@ impl Measurer for LineMeasurer<'_> {
         Ok(Measurement::Stored)
     }
 
-    fn training(pair: &CopyPair) -> &TrainingSpec {
-        &pair.training
+    fn name(pair: &CopyPair) -> String {
+        training_name(&pair.training)
     }
 }

@@ -16,7 +16,7 @@ use self::measurement::{LandscapeMeasurement, LossPoint};
 use self::measurer::LandscapeMeasurer;
 use super::context::RunContext;
 use super::events::Event;
-use super::measuring::{Measurement, Measurer, measure_in_parallel};
+use super::measuring::{Measurement, Measurer, measure_in_parallel, training_name};
 use super::needed_outputs::NeededOutputs;
 use super::store::Store;
 use super::stored_measurement::StoredMeasurement;
@@ -118,8 +118,8 @@ impl Measurer for LandscapeMeasurer<'_> {
         Ok(Measurement::Stored)
     }
 
-    fn training(spec: &TrainingSpec) -> &TrainingSpec {
-        spec
+    fn name(spec: &TrainingSpec) -> String {
+        training_name(spec)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::system::parallel::run_in_parallel;
 
 /// The result of measuring an item.
 pub(super) enum Measurement {
-    /// The item has been measured, and the result is stored.
+    /// The item has been measured, and the result is kept.
     Stored,
     /// The run was cancelled before the item was measured.
     Cancelled,
@@ -19,17 +19,24 @@ pub(super) enum Measurement {
 
 /// Measures items, in the thread that built it.
 pub(super) trait Measurer {
-    /// What is measured at a time: a training run, alone or with others.
+    /// What is measured at a time, such as a training run.
     type Item: Sync;
 
-    /// Measures an item and stores the result.
+    /// Measures an item and keeps the result.
     ///
     /// # Errors
     /// Fails if the item cannot be read or measured, or the result cannot be stored.
     fn measure(&mut self, item: &Self::Item) -> Result<Measurement>;
 
-    /// Returns the training run that names an item in messages.
-    fn training(item: &Self::Item) -> &TrainingSpec;
+    /// Returns the name of an item in messages.
+    fn name(item: &Self::Item) -> String;
+}
+
+/// Returns the name of a training run in messages.
+pub(super) fn training_name(spec: &TrainingSpec) -> String {
+    let TrainingSpec { arm, round, replicate, repeat, .. } = spec;
+    let repeat = if *repeat > 1 { format!(" repeat {repeat}") } else { String::new() };
+    format!("{arm} round {round} replicate {replicate}{repeat}")
 }
 
 /// Measures each of `items` in up to `workers` threads, and reports each as an event; `measurer` builds the measurer of
@@ -68,9 +75,7 @@ impl<T> MeasureQueue<'_, T> {
             match measurer.measure(item) {
                 Ok(Measurement::Stored) => {
                     let measured = self.measured.fetch_add(1, Ordering::Relaxed) + 1;
-                    let TrainingSpec { arm, round, replicate, .. } = M::training(item);
-                    let total = self.items.len();
-                    let text = format!("measured {measured} of {total}: {arm} round {round} replicate {replicate}");
+                    let text = format!("measured {measured} of {}: {}", self.items.len(), M::name(item));
                     sink.on_event(&Event::Message(&text));
                 }
                 Ok(Measurement::Cancelled) => return,

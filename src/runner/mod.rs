@@ -70,7 +70,7 @@ pub use landscape::{LandscapeAnalysis, LandscapeDefinition, LandscapeRows, lands
 pub use needed_outputs::plan_for_final_weights;
 pub use orphans::{Orphan, delete_orphans, find_orphans};
 pub use remove_run::{RemovedRun, remove_run};
-pub use robustness::{RobustnessAnalysis, RobustnessRows, robustness_rows};
+pub use robustness::{EvaluatedTicket, RobustnessAnalysis, RobustnessRows, TicketEvaluation, robustness_rows};
 pub use row_builder::RowBuilder;
 pub use run::{RunOutcome, Runner};
 pub use run_files::RunFiles;

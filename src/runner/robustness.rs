@@ -1,8 +1,10 @@
-//! Robustness, calibration and accuracy by class of the trained networks of a run: which are measured, and where the
-//! measurements are stored. What is measured is defined in [`train::robustness`](crate::train::robustness).
+//! Robustness, calibration and accuracy by class of trained networks: of those of a run, whose measurements are stored
+//! beside their weights, and of tickets in files. What is measured is defined in
+//! [`train::robustness`](crate::train::robustness).
 
 mod rows;
 mod stored;
+mod tickets;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 
 use self::stored::StoredRobustness;
 use super::context::RunContext;
-use super::measuring::{Measurement, Measurer, measure_in_parallel};
+use super::measuring::{Measurement, Measurer, measure_in_parallel, training_name};
 use super::needed_outputs::plan_for_final_weights;
 use crate::artifacts::to_checksummed_json;
 use crate::base::key::ContentHash;
@@ -24,6 +26,7 @@ use crate::system::paths::TrainingDir;
 use crate::train::robustness::{CleanMeasurement, EvaluatedNetwork, EvaluationDefinition, TestImages};
 
 pub use self::rows::{RobustnessRows, robustness_rows};
+pub use self::tickets::{EvaluatedTicket, TicketEvaluation};
 
 /// The evaluation of a run's trained networks.
 #[derive(Clone, Copy)]
@@ -102,7 +105,9 @@ impl Measurer for NetworkMeasurer<'_> {
             let Some(clean) = network.measure_clean(self.images, &should_stop)? else {
                 return Ok(Measurement::Cancelled);
             };
-            self.check_accuracy(spec, &clean)?;
+            let trained = store.load(spec)?;
+            let recorded = trained.and_then(|trained| trained.curve.last().map(|last| last.test.accuracy));
+            check_accuracy(&training_name(spec), recorded.context("a training run without evaluations")?, &clean)?;
             StoredRobustness::new(weights, clean)
         };
         let missing = definition.conditions().into_iter().filter(|condition| !stored.has(condition));
@@ -119,30 +124,21 @@ impl Measurer for NetworkMeasurer<'_> {
         Ok(result)
     }
 
-    fn training(spec: &TrainingSpec) -> &TrainingSpec {
-        spec
+    fn name(spec: &TrainingSpec) -> String {
+        training_name(spec)
     }
 }
 
-impl NetworkMeasurer<'_> {
-    /// Checks that a network classifies as many test images correctly as was recorded after its training, up to one in
-    /// a thousand: another engine, device or batch size may round logits differently, and two of them may be nearly
-    /// equal.
-    fn check_accuracy(&self, spec: &TrainingSpec, clean: &CleanMeasurement) -> Result<()> {
-        let stored = self.analysis.context.store.load(spec)?;
-        let recorded = stored.and_then(|stored| stored.curve.last().map(|last| last.test.accuracy));
-        let recorded = recorded.context("a training run without evaluations")?;
-        let images = clean.images() as f64;
-        let difference = ((clean.accuracy() - recorded) * images).abs().round();
-        ensure!(
-            difference <= (images / 1000.0).ceil(),
-            "{} round {} replicate {}: the test accuracy is {}, and was {recorded} after training\n\nhint: the test \
-             images are not those of the run: see `--data-dir`",
-            spec.arm,
-            spec.round,
-            spec.replicate,
-            clean.accuracy()
-        );
-        Ok(())
-    }
+/// Checks that a network classifies as many test images correctly as was recorded after its training, up to one in a
+/// thousand: another engine, device or batch size may round logits differently, and two of them may be nearly equal.
+fn check_accuracy(name: &str, recorded: f64, clean: &CleanMeasurement) -> Result<()> {
+    let images = clean.images() as f64;
+    let difference = ((clean.accuracy() - recorded) * images).abs().round();
+    ensure!(
+        difference <= (images / 1000.0).ceil(),
+        "{name}: the test accuracy is {}, and was {recorded} after training\n\nhint: the test images are not those of \
+         the run: see `--data-dir`",
+        clean.accuracy()
+    );
+    Ok(())
 }

@@ -1,7 +1,8 @@
 //! The text of `lth evaluate`.
 
 use super::table::render;
-use crate::report::{RobustnessData, measures_note, robustness_table};
+use crate::artifacts::RobustnessData;
+use crate::report::{measures_note, robustness_table};
 
 /// Returns a table of robustness and calibration with a line for each arm and round, and how to read it.
 pub fn robustness(data: &RobustnessData) -> String {

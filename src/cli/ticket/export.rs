@@ -25,6 +25,9 @@ use crate::ui;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
+    /// The run: its folder, its name, or the name of its experiment.
+    #[arg(value_parser = folders::path_parser())]
+    run: PathBuf,
     #[command(flatten)]
     measured: MeasureArgs,
     /// Select this replicate only (repeatable).
@@ -48,7 +51,7 @@ pub(super) struct ExportArgs {
 /// Fails if the run cannot be found, a file cannot be read or written, or weights cannot be trained again. Returns a
 /// [`UsageError`] if no network is selected, or if several are to be written to one file.
 pub(super) fn run(args: &ExportArgs) -> Result<Exit> {
-    let (measured, images) = MeasuredRun::open(&args.measured)?;
+    let (measured, images) = MeasuredRun::open(&args.run, &args.measured)?;
     let MeasuredRun { run, study, store, cancel, .. } = &measured;
     let output = &args.measured.output;
     let rows = selected(args, run)?;

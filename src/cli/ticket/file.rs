@@ -12,7 +12,7 @@ use crate::system::files;
 ///
 /// # Errors
 /// Fails if the file cannot be read, is no ticket, or is damaged.
-pub(super) fn read_ticket(path: &Path) -> Result<Ticket> {
+pub(in crate::cli) fn read_ticket(path: &Path) -> Result<Ticket> {
     let bytes = files::read(path)?;
     Ticket::from_bytes(&bytes).with_context(|| format!("could not use `{}` as a ticket", path.display()))
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod compact;
+mod data;
 mod export;
 mod file;
 pub(super) mod json;
@@ -10,6 +11,9 @@ mod verify;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+
+pub(super) use self::data::{TicketData, gpu_of};
+pub(super) use self::file::read_ticket;
 
 use crate::system::exit::Exit;
 

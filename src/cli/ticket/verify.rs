@@ -3,18 +3,18 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::super::folders;
+use super::data::{TicketData, gpu_of};
 use super::file::read_ticket;
 use super::json::TicketVerifyResult;
 use crate::artifacts::{Ticket, TicketScore, VerifiedScore};
 use crate::base::curve::Score;
-use crate::config::{DatasetSpec, Experiment};
-use crate::data::{self, Dataset, Split};
+use crate::config::Experiment;
+use crate::data::{Dataset, Split};
 use crate::engine::{EngineKind, TrainerSpec};
-use crate::network::Network;
 use crate::system::exit::Exit;
 use crate::ui;
 
@@ -38,8 +38,8 @@ pub(super) struct VerifyArgs {
 /// cannot be written.
 pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
     let ticket = read_ticket(&args.file)?;
-    let (experiment, dataset) = data_of_ticket(&ticket, args.data_dir.as_ref())?;
-    let scores = evaluate(&ticket, &experiment, &Arc::new(dataset))?;
+    let experiment = ticket.experiment()?;
+    let scores = evaluate(&ticket, &experiment, &TicketData::load(&ticket, args.data_dir.as_ref())?.dataset)?;
     let scores: Vec<VerifiedScore> = scores.into_iter().map(|(split, found)| compared(&ticket, split, found)).collect();
     let checks = ticket.checks();
     let agrees = scores.iter().all(|score| score.agrees) && checks.iter().all(|check| check.passed);
@@ -53,48 +53,9 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit> {
     Ok(if agrees { Exit::Success } else { Exit::Failure })
 }
 
-/// Returns the experiment of a ticket, and its data set.
-///
-/// # Errors
-/// Fails if the data cannot be read, or are not those that the ticket was trained on.
-pub(super) fn data_of_ticket(ticket: &Ticket, data_dir: Option<&PathBuf>) -> Result<(Experiment, Dataset)> {
-    let mut experiment = ticket.experiment()?;
-    if !matches!(experiment.data.dataset, DatasetSpec::Idx { .. } | DatasetSpec::Images { .. }) {
-        experiment.data.dir = Some(folders::data_folder(data_dir)?);
-    }
-    let (info, images) = data::inspect(&experiment.data).map_err(|mistake| anyhow!(mistake.message))?;
-    let source = &ticket.info.training.content["data"]["source"];
-    ensure!(
-        info.identity == *source,
-        "the images of `{}` are not those that the ticket was trained on\n\nhint: name the folder of those with `--data-dir`",
-        info.name
-    );
-    let dataset = match images {
-        Some(images) => info.split(images, &experiment.data, experiment.seed),
-        None => info.load(&experiment.data, experiment.seed),
-    };
-    let dataset = dataset?;
-    check_shape(&dataset, &ticket.network, &info.name)?;
-    Ok((experiment, dataset))
-}
-
-/// Checks that the images of the data set called `name` are those that a network takes.
-fn check_shape(dataset: &Dataset, network: &Network, name: &str) -> Result<()> {
-    let text = |[channels, height, width]: [usize; 3]| format!("{channels} × {height} × {width}");
-    ensure!(
-        dataset.shape == network.input && dataset.classes == network.classes,
-        "`{name}` has images of {} in {} classes, and the network of the ticket takes {} in {}",
-        text(dataset.shape),
-        dataset.classes,
-        text(network.input),
-        network.classes
-    );
-    Ok(())
-}
-
-/// Returns the scores of a ticket on each split, computed on the CPU by the engine that trained it.
+/// Returns the scores of a ticket on each split, computed by the engine that trained it where it runs here.
 fn evaluate(ticket: &Ticket, experiment: &Experiment, dataset: &Arc<Dataset>) -> Result<Vec<(Split, Score)>> {
-    let spec = TrainerSpec::new(ticket.network.clone(), experiment, None);
+    let spec = TrainerSpec::new(ticket.network.clone(), experiment, gpu_of(experiment));
     let engine = EngineKind::ALL.into_iter().find(|kind| kind.as_str() == ticket.info.training.engine);
     let engine = engine.with_context(|| format!("there is no engine `{}`", ticket.info.training.engine))?;
     let engine = if engine.engine().supports(&spec, 1).is_ok() { engine } else { EngineKind::Dense };

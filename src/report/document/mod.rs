@@ -10,6 +10,7 @@ mod robustness;
 mod setting;
 mod tables;
 mod ticket_results;
+mod ticket_robustness;
 mod training_accuracy;
 mod transfer;
 mod verdicts;
@@ -22,6 +23,8 @@ use crate::plot::Figure;
 pub use compose::page;
 pub(crate) use html::html;
 pub(crate) use markdown::markdown;
+pub use ticket_robustness::TicketFile;
+pub(crate) use ticket_robustness::ticket_robustness_page;
 
 /// Returns the note on the test images of a run as a sentence that follows others, with a space before it; empty if all
 /// test images are used.

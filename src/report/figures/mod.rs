@@ -20,15 +20,15 @@ mod weights;
 use anyhow::Result;
 
 pub(crate) use self::comparison::{ComparedRun, comparison_figures};
+pub(crate) use self::robustness::robustness_figure;
 pub(crate) use self::sweep::SweptKey;
 pub(crate) use self::sweep_heat_map::sweep_heat_map;
 use super::checkpoints::Checkpoints;
 use super::equal_iterations::EqualIterations;
-use super::robustness::RobustnessData;
 use super::roles::{ArmRole, arm_roles, reinit_of};
 use super::run::Run;
 use super::transfer::TransferComparison;
-use crate::artifacts::{LandscapeRow, LastEvaluations, RoundGroup, StabilityRow};
+use crate::artifacts::{LandscapeRow, LastEvaluations, RobustnessData, RoundGroup, StabilityRow};
 use crate::base::format::capitalize;
 use crate::base::stats::SummaryStats;
 use crate::config::Experiment;
@@ -108,7 +108,7 @@ pub(crate) fn run_figures(data: &FigureData<'_>) -> Result<Vec<Figure>> {
     figures.push(equal_iterations::figure(data));
     figures.extend(landscape::figures(data)?);
     figures.extend(stability::figures(data));
-    figures.push(robustness::figure(data));
+    figures.push(robustness_figure(data.measured.robustness, &data.arms, &data.note(true)));
     figures.push(layer_density::figure(data)?);
     figures.extend(weights::figures(data)?);
     Ok(figures.into_iter().filter_map(without_empty_panels).collect())
@@ -116,7 +116,7 @@ pub(crate) fn run_figures(data: &FigureData<'_>) -> Result<Vec<Figure>> {
 
 /// Returns the figure without empty panels, with the note of its panels at the end of the caption; `None` if no panel
 /// remains.
-fn without_empty_panels(figure: Figure) -> Option<Figure> {
+pub(crate) fn without_empty_panels(figure: Figure) -> Option<Figure> {
     let mut figure = figure.non_empty()?;
     if let Some(panel) = figure.panels.iter().find(|panel| !panel.note.is_empty()) {
         figure.caption = format!("{} {}.", figure.caption, capitalize(&panel.note));

@@ -7,87 +7,67 @@ use anyhow::Result;
 use super::super::store::Store;
 use super::super::stored_measurement::StoredMeasurement;
 use super::stored::StoredRobustness;
-use crate::artifacts::{CalibrationRow, ClassAccuracyRow, RobustnessRow, to_csv};
+use crate::artifacts::{CalibrationRow, ClassAccuracyRow, RobustnessData, RobustnessRow};
 use crate::base::category::Categorical as _;
-use crate::lottery::{Study, TrainingSpec};
-use crate::system::paths::RunDir;
-use crate::train::robustness::{AttackMethod, Condition, ConditionMeasurement};
+use crate::lottery::Study;
+use crate::train::robustness::{AttackMethod, CleanMeasurement, Condition, ConditionMeasurement};
 
-/// The rows of all measured training runs of a study, in the order of the plan.
+/// The rows of the measured training runs of a study, in the order of the plan.
 #[derive(Clone, Debug, Default)]
 pub struct RobustnessRows {
-    /// One for each training run and condition.
-    pub robustness: Vec<RobustnessRow>,
-    /// One for each training run.
-    pub calibration: Vec<CalibrationRow>,
-    /// One for each training run and class.
-    pub classes: Vec<ClassAccuracyRow>,
+    /// The rows.
+    pub data: RobustnessData,
     /// The paths of damaged measurements, which have no rows.
     pub damaged: Vec<PathBuf>,
 }
 
-impl RobustnessRows {
-    /// Returns the files, each as (name, bytes).
-    ///
-    /// # Errors
-    /// Fails if a row cannot be written as CSV.
-    pub fn files(&self) -> Result<[(&'static str, Vec<u8>); 3]> {
-        Ok([
-            (RunDir::ROBUSTNESS, to_csv(&self.robustness)?),
-            (RunDir::CALIBRATION, to_csv(&self.calibration)?),
-            (RunDir::CLASS_ACCURACY, to_csv(&self.classes)?),
-        ])
-    }
-
-    /// Adds the rows of a training run.
-    fn add(&mut self, study: &Study, spec: &TrainingSpec, recorded_accuracy: f64, stored: &StoredRobustness) {
-        let clean = &stored.clean;
-        let row = RobustnessRow {
-            experiment: study.experiment.name.clone(),
-            arm: spec.arm.clone(),
-            replicate: spec.replicate,
-            repeat: spec.repeat,
-            round: spec.round.0,
-            weights_remaining: spec.counts.kept as f64 / study.resolved.network.weights_total() as f64,
-            condition: "clean".to_owned(),
-            images: clean.images(),
-            accuracy: clean.accuracy(),
-            loss: clean.loss,
-            key: spec.key.to_string(),
-            ..RobustnessRow::default()
-        };
-        self.calibration.push(CalibrationRow {
-            experiment: row.experiment.clone(),
-            arm: row.arm.clone(),
-            replicate: row.replicate,
-            repeat: row.repeat,
-            round: row.round,
-            weights_remaining: row.weights_remaining,
-            images: row.images,
-            accuracy: row.accuracy,
-            recorded_accuracy,
-            mean_confidence: clean.confidence.mean_confidence(),
-            expected_calibration_error: clean.confidence.expected_calibration_error(),
-            key: row.key.clone(),
-        });
-        self.classes.extend((0..).zip(&clean.classes).map(|(class, count)| ClassAccuracyRow {
-            experiment: row.experiment.clone(),
-            arm: row.arm.clone(),
-            replicate: row.replicate,
-            repeat: row.repeat,
-            round: row.round,
-            weights_remaining: row.weights_remaining,
-            class,
-            images: count.images,
-            correct: count.correct,
-            accuracy: (count.images > 0).then(|| count.correct as f64 / count.images as f64),
-            key: row.key.clone(),
-        }));
-        let mut conditions: Vec<&ConditionMeasurement> = stored.conditions.iter().collect();
-        conditions.sort_by_key(|measured| measured.condition.rank());
-        self.robustness.push(row.clone());
-        self.robustness.extend(conditions.into_iter().map(|measured| condition_row(&row, measured)));
-    }
+/// Adds the rows of a network. `place`: a row with the columns that say which network it is; `recorded_accuracy`: its
+/// accuracy on test images after training.
+pub(super) fn add_rows(
+    data: &mut RobustnessData,
+    place: RobustnessRow,
+    recorded_accuracy: f64,
+    clean: &CleanMeasurement,
+    conditions: &[ConditionMeasurement],
+) {
+    let row = RobustnessRow {
+        condition: "clean".to_owned(),
+        images: clean.images(),
+        accuracy: clean.accuracy(),
+        loss: clean.loss,
+        ..place
+    };
+    data.calibration.push(CalibrationRow {
+        experiment: row.experiment.clone(),
+        arm: row.arm.clone(),
+        replicate: row.replicate,
+        repeat: row.repeat,
+        round: row.round,
+        weights_remaining: row.weights_remaining,
+        images: row.images,
+        accuracy: row.accuracy,
+        recorded_accuracy,
+        mean_confidence: clean.confidence.mean_confidence(),
+        expected_calibration_error: clean.confidence.expected_calibration_error(),
+        key: row.key.clone(),
+    });
+    data.classes.extend((0..).zip(&clean.classes).map(|(class, count)| ClassAccuracyRow {
+        experiment: row.experiment.clone(),
+        arm: row.arm.clone(),
+        replicate: row.replicate,
+        repeat: row.repeat,
+        round: row.round,
+        weights_remaining: row.weights_remaining,
+        class,
+        images: count.images,
+        correct: count.correct,
+        accuracy: (count.images > 0).then(|| count.correct as f64 / count.images as f64),
+        key: row.key.clone(),
+    }));
+    let mut conditions: Vec<&ConditionMeasurement> = conditions.iter().collect();
+    conditions.sort_by_key(|measured| measured.condition.rank());
+    data.robustness.push(row.clone());
+    data.robustness.extend(conditions.into_iter().map(|measured| condition_row(&row, measured)));
 }
 
 /// Returns the row of a condition; `clean` is the row of the same training run on the test images as they are.
@@ -117,7 +97,7 @@ fn condition_row(clean: &RobustnessRow, measured: &ConditionMeasurement) -> Robu
     }
 }
 
-/// Returns the rows of a study's training runs that have been measured.
+/// Returns the rows of a study's training runs that have been measured, in the order of the plan.
 ///
 /// # Errors
 /// Fails if the file of a measurement exists and cannot be read.
@@ -130,7 +110,17 @@ pub fn robustness_rows(study: &Study, store: &Store) -> Result<RobustnessRows> {
             StoredMeasurement::Measured(stored) => {
                 let Some(training) = store.load(spec)? else { continue };
                 let recorded = training.curve.last().map_or(f64::NAN, |last| last.test.accuracy);
-                rows.add(study, spec, recorded, &stored);
+                let place = RobustnessRow {
+                    experiment: study.experiment.name.clone(),
+                    arm: spec.arm.clone(),
+                    replicate: spec.replicate,
+                    repeat: spec.repeat,
+                    round: spec.round.0,
+                    weights_remaining: spec.counts.kept as f64 / study.resolved.network.weights_total() as f64,
+                    key: spec.key.to_string(),
+                    ..RobustnessRow::default()
+                };
+                add_rows(&mut rows.data, place, recorded, &stored.clean, &stored.conditions);
             }
         }
     }

@@ -118,7 +118,7 @@ impl Verifier<'_> {
         let about = "bytes of robustness.csv, calibration.csv and class_accuracy.csv, made again from the store";
         let check = Check::new("robustness.csv", about, "file");
         let rows = robustness_rows(self.study, self.store)?;
-        Ok(self.check_measured(check, "evaluate", &rows.files()?, rows.calibration.is_empty(), &rows.damaged))
+        Ok(self.check_measured(check, "evaluate", &rows.data.files()?, rows.data.calibration.is_empty(), &rows.damaged))
     }
 
     /// Returns whether a process works on the run.

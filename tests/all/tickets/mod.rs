@@ -1,6 +1,7 @@
 //! Tickets as files: exported, shown, verified, made compact, read by `PyTorch`, and used by other experiments.
 
 mod damage;
+mod evaluate;
 mod files;
 mod pytorch;
 mod transfer;

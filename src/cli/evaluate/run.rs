@@ -1,49 +1,41 @@
-//! `lth evaluate`: measures robustness, calibration and accuracy by class of the trained networks of a run.
+//! `lth evaluate RUN`: measures the trained networks of a run, and stores the measurements.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
-use clap::Args;
 
-use super::evaluation_options::EvaluationOptions;
-use super::measured_run::{MeasureArgs, MeasuredRun, MeasuringOutcome, unmeasured};
-use super::stop_notice::with_stop_notice;
-use super::trainers::EngineTrainerFactory;
-use crate::base::format::{count_of, with_thousands};
+use super::super::measured_run::{MeasureArgs, MeasuredRun, MeasuringOutcome, unmeasured};
+use super::super::stop_notice::with_stop_notice;
+use super::super::trainers::EngineTrainerFactory;
+use super::evaluations_note;
+use super::options::EvaluationOptions;
+use crate::artifacts::RobustnessData;
+use crate::base::format::count_of;
 use crate::config::UsageError;
 use crate::lottery::{Plan, TrainingSpec};
-use crate::report::RobustnessData;
-use crate::runner::{RobustnessAnalysis, RobustnessRows, RunContext, robustness_rows};
+use crate::runner::{RobustnessAnalysis, RunContext, robustness_rows};
 use crate::system::exit::Exit;
-use crate::train::robustness::Condition;
 use crate::ui;
 
-#[derive(Debug, Args)]
-pub(super) struct EvaluateArgs {
-    #[command(flatten)]
-    measure: MeasureArgs,
-    #[command(flatten)]
-    options: EvaluationOptions,
-}
-
-/// Runs `lth evaluate` and returns its exit code.
+/// Evaluates the networks of the run called `name`, and returns the exit code.
 ///
 /// # Errors
 /// Fails if the run cannot be found or resolved, a file cannot be read or written, or a network does not have the
 /// accuracy that was recorded.
-pub(super) fn run(args: &EvaluateArgs) -> Result<Exit> {
-    let EvaluateArgs { measure: MeasureArgs { output, .. }, options } = args;
-    let (measured_run, images) = MeasuredRun::open(&args.measure)?;
+pub(super) fn run(name: &Path, args: &MeasureArgs, options: &EvaluationOptions) -> Result<Exit> {
+    let output = &args.output;
+    let (measured_run, images) = MeasuredRun::open(name, args)?;
     let MeasuredRun { study, store, cancel, .. } = &measured_run;
     let trainers = EngineTrainerFactory::new(study, images);
     let sink = output.sink()?;
     let context = RunContext { study, store, sink: &sink, cancel, trainers: &trainers };
     let definition = options.definition(study.resolved.network.input[0]);
     let analysis = RobustnessAnalysis { context, definition: &definition };
-    let selected = selected(&analysis, &measured_run, &args.measure)?;
+    let selected = selected(&analysis, &measured_run, args)?;
     let missing = unmeasured(&selected, |item| analysis.is_measured(item))?;
-    let measuring = || measure(&analysis, &measured_run, &missing, &args.measure);
+    let measuring = || measure(&analysis, &measured_run, &missing, args);
     let failures = if missing.is_empty() { Vec::new() } else { with_stop_notice(cancel, &sink, measuring)? };
 
     let rows = robustness_rows(study, store)?;
@@ -52,8 +44,8 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<Exit> {
     }
     let measured = selected.len() - unmeasured(&selected, |item| analysis.is_measured(item))?.len();
     let outcome = MeasuringOutcome { selected: selected.len(), measured, failures };
-    let contents = rows.files()?;
-    let table = || ui::robustness(&selected_rows(rows, &selected));
+    let contents = rows.data.files()?;
+    let table = || ui::robustness(&selected_rows(rows.data, &selected));
     let exit = measured_run.finish(output, &contents, outcome, table)?;
     sink.check()?;
     Ok(exit)
@@ -86,32 +78,17 @@ fn selected(analysis: &RobustnessAnalysis<'_>, run: &MeasuredRun, args: &Measure
 }
 
 /// Returns the rows of `trainings`.
-fn selected_rows(rows: RobustnessRows, trainings: &[TrainingSpec]) -> RobustnessData {
+fn selected_rows(mut data: RobustnessData, trainings: &[TrainingSpec]) -> RobustnessData {
     let keys: BTreeSet<String> = trainings.iter().map(|spec| spec.key.to_string()).collect();
-    let mut data = RobustnessData { robustness: rows.robustness, calibration: rows.calibration, classes: rows.classes };
-    data.robustness.retain(|row| keys.contains(&row.key));
-    data.calibration.retain(|row| keys.contains(&row.key));
-    data.classes.retain(|row| keys.contains(&row.key));
+    data.retain(|key| keys.contains(key));
     data
 }
 
 /// Returns a note on the work: the numbers of networks, of evaluations, and of training runs that `plan` repeats.
 fn work_note(analysis: &RobustnessAnalysis<'_>, networks: usize, plan: &Plan) -> String {
-    let conditions = analysis.definition.conditions();
-    let attacks = conditions.iter().filter(|condition| matches!(condition, Condition::Attack { .. })).count();
-    let corruptions = conditions.len() - attacks;
-    let attacked = if attacks == 0 {
-        String::new()
-    } else {
-        let images = with_thousands(u64::from(analysis.definition.attack_images));
-        format!(", and on the first {images} of them under {}", count_of(attacks as u64, "attack"))
-    };
     format!(
-        "{} to evaluate, each on all test images as they are and under {}{attacked}: {} evaluations\n\
-         training runs to repeat for their weights: {}",
-        count_of(networks as u64, "network"),
-        count_of(corruptions as u64, "corruption"),
-        with_thousands((networks * (1 + conditions.len())) as u64),
+        "{}\ntraining runs to repeat for their weights: {}",
+        evaluations_note(analysis.definition, networks),
         plan.trainings.len()
     )
 }
