@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::arm_round::ArmRound;
 use super::table::{Cell, Table};
 use crate::artifacts::{CalibrationRow, RobustnessData, RobustnessRow, first_seen};
-use crate::base::format::{accuracy, mean_and_range, percent};
+use crate::base::format::{accuracy, mean_and_range, percent, with_thousands};
 use crate::base::stats::SummaryStats;
 
 /// The quality that a measure stands for.
@@ -61,7 +61,7 @@ fn attack_name(row: &RobustnessRow) -> Option<String> {
     let (norm, steps) = (row.norm.as_ref()?, row.steps?);
     let steps = if row.condition == "fgsm" { String::new() } else { format!(", {steps} steps") };
     let seed = row.seed.filter(|seed| *seed != 1).map_or_else(String::new, |seed| format!(", seed {seed}"));
-    Some(format!("{} {norm}{steps}{seed} on {} images", row.condition, row.images))
+    Some(format!("{} {norm}{steps}{seed} on {} images", row.condition, with_thousands(row.images)))
 }
 
 impl<'a> Robustness<'a> {

@@ -13,9 +13,9 @@ use super::super::stop_notice::with_stop_notice;
 use super::super::ticket::{TicketData, gpu_of, read_ticket};
 use super::evaluations_note;
 use super::options::EvaluationOptions;
-use crate::artifacts::{RobustnessData, TestImages, Ticket};
+use crate::artifacts::{RobustnessData, TestImages, Ticket, first_seen};
 use crate::base::key::sha256;
-use crate::config::{Experiment, UsageError};
+use crate::config::{DataConfig, Experiment, UsageError};
 use crate::data::{Dataset, Split};
 use crate::engine::torch::{TorchProbe, friendly_torch_error};
 use crate::engine::{Probe, TrainerSpec};
@@ -101,63 +101,53 @@ struct Tickets {
     evaluated: Vec<EvaluatedTicket>,
     /// The file of each ticket.
     files: Vec<TicketFile>,
-    /// The arm of each ticket: what its name begins with in rows, and its experiment.
+    /// For each ticket, what the name of its arm begins with in rows, and its experiment.
     experiments: Vec<(String, Experiment)>,
     test: TestImages,
 }
 
 impl Tickets {
-    /// Reads tickets and their data.
+    /// Reads tickets and their data. Those of a run are sorted by arm and round, as in the run.
     fn load(paths: &[PathBuf], data_dir: Option<&PathBuf>) -> Result<Self> {
-        let mut tickets: Vec<Ticket> = Vec::new();
-        let mut ticket_files: Vec<TicketFile> = Vec::new();
-        for path in paths {
-            let ticket = read_ticket(path)?;
-            let file = TicketFile {
-                path: path.display().to_string(),
-                sha256: sha256(&files::read(path)?),
-                key: ticket.info.training.key.to_string(),
-            };
-            if let Some(other) = ticket_files.iter().find(|other| other.key == file.key) {
-                let text = format!("error: `{}` and `{}` are of the same training run", other.path, file.path);
-                return Err(UsageError::from_text(&format!("{text}\n\nhint: name one of them")).into());
+        let mut read = read_tickets(paths)?;
+        let runs = first_seen(read.iter().map(|(ticket, _, _)| ticket.info.training.run.clone()));
+        read.sort_by_key(|(ticket, _, experiment)| {
+            let origin = &ticket.info.training;
+            let arm = experiment.arms.0.iter().position(|(name, _)| *name == origin.arm);
+            (runs.iter().position(|run| *run == origin.run), arm, origin.round, origin.replicate, origin.repeat)
+        });
+        let mut loaded: Vec<(DataConfig, u64, TicketData)> = Vec::new();
+        let mut tickets: Vec<EvaluatedTicket> = Vec::new();
+        let (mut ticket_files, mut experiments) = (Vec::new(), Vec::new());
+        for (ticket, file, experiment) in read {
+            let (config, seed) = (&experiment.data, experiment.seed);
+            let index = loaded.iter().position(|(other, other_seed, _)| (other, *other_seed) == (config, seed));
+            if index.is_none() {
+                let data = TicketData::load(&ticket, data_dir)
+                    .with_context(|| format!("could not evaluate `{}`", file.path))?;
+                loaded.push((config.clone(), seed, data));
             }
-            ticket_files.push(file);
-            tickets.push(ticket);
-        }
-        let runs: Vec<String> = tickets.iter().map(|ticket| ticket.info.training.run.clone()).collect();
-        let is_one_run = runs.iter().all(|run| *run == runs[0]);
-        let mut loaded: Vec<(Experiment, TicketData)> = Vec::new();
-        let mut evaluated: Vec<EvaluatedTicket> = Vec::new();
-        let mut experiments = Vec::new();
-        for ((ticket, file), run) in tickets.into_iter().zip(&ticket_files).zip(runs) {
-            let experiment = ticket.experiment()?;
-            let has_same_data = |(other, _): &&(Experiment, TicketData)| {
-                (&other.data, other.seed) == (&experiment.data, experiment.seed)
-            };
-            if !loaded.iter().any(|other| has_same_data(&other)) {
-                loaded.push((experiment.clone(), TicketData::load(&ticket, data_dir).context(file.path.clone())?));
-            }
-            let data = &loaded.iter().find(has_same_data).context("data that were loaded")?.1;
-            if let Some(first) = evaluated.first().filter(|first| !have_same_test_images(&first.dataset, &data.dataset))
-            {
+            let dataset = &loaded[index.unwrap_or(loaded.len() - 1)].2.dataset;
+            if let Some(first) = tickets.first().filter(|first| !have_same_test_images(&first.dataset, dataset)) {
                 let text = format!(
-                    "error: `{}` and `{}` were trained on data with other test images, which cannot be compared",
-                    first.name, file.path
+                    "error: the test images of `{}` are not those of `{}`, so that the two cannot be compared\n\nhint: \
+                     evaluate them one by one",
+                    file.path, first.name
                 );
-                return Err(UsageError::from_text(&format!("{text}\n\nhint: evaluate them one by one")).into());
+                return Err(UsageError::from_text(&text).into());
             }
-            let prefix = if is_one_run { String::new() } else { run + "/" };
-            evaluated.push(EvaluatedTicket {
+            let prefix = if runs.len() == 1 { String::new() } else { format!("{}/", ticket.info.training.run) };
+            tickets.push(EvaluatedTicket {
                 name: file.path.clone(),
                 arm: format!("{prefix}{}", ticket.info.training.arm),
-                dataset: Arc::clone(&data.dataset),
+                dataset: Arc::clone(dataset),
                 ticket,
             });
             experiments.push((prefix, experiment));
+            ticket_files.push(file);
         }
-        let test = loaded.first().context("a ticket")?.1.test;
-        Ok(Self { evaluated, files: ticket_files, experiments, test })
+        let (_, _, TicketData { test, .. }) = loaded.first().context("no tickets")?;
+        Ok(Self { evaluated: tickets, test: *test, files: ticket_files, experiments })
     }
 
     /// Writes a report and the CSV files of `data`, and returns the path of its page.
@@ -172,6 +162,27 @@ impl Tickets {
         contents.extend(data.files()?.map(|(name, bytes)| (name.to_owned(), bytes)));
         write_files(&ReportDir(folder.to_owned()), &contents)
     }
+}
+
+/// Reads tickets, each with its experiment.
+fn read_tickets(paths: &[PathBuf]) -> Result<Vec<(Ticket, TicketFile, Experiment)>> {
+    let mut tickets: Vec<(Ticket, TicketFile, Experiment)> = Vec::new();
+    for path in paths {
+        let ticket = read_ticket(path)?;
+        let key = ticket.info.training.key.to_string();
+        if let Some((_, other, _)) = tickets.iter().find(|(_, other, _)| other.key == key) {
+            let text = format!(
+                "error: `{}` and `{}` are of the same training run\n\nhint: name one of them",
+                other.path,
+                path.display()
+            );
+            return Err(UsageError::from_text(&text).into());
+        }
+        let file = TicketFile { path: path.display().to_string(), sha256: sha256(&files::read(path)?), key };
+        let experiment = ticket.experiment()?;
+        tickets.push((ticket, file, experiment));
+    }
+    Ok(tickets)
 }
 
 /// Returns whether two data sets have the same test images with the same labels, in the same order.

@@ -110,7 +110,7 @@ fn tickets_of_several_runs_have_the_name_of_their_run() {
     run_ok(SMOKE, &fewer_runs, &["replicates=1", "rounds=1", "data.test_limit=50"]);
     let fewer = export(&fewer_runs, "winning_ticket", 1, "v.safetensors");
     let refused = evaluate_fails(runs, &[path.to_str().unwrap(), fewer.to_str().unwrap()], 2);
-    assert!(refused.contains("other test images") && refused.contains("v.safetensors"), "{refused}");
+    assert!(refused.contains("the test images of") && refused.contains("v.safetensors"), "{refused}");
     let printed = stdout(&evaluate_ok(runs, &[fewer.to_str().unwrap()]));
     assert!(printed.contains("test accuracy on 50 of"), "{printed}");
 }
