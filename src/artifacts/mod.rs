@@ -48,7 +48,9 @@ pub use run_checksums::{RunChecksums, damaged, open_run_file, read_run_file};
 pub use run_config::{ConfigDifference, ConfigValues, config_differences, config_values, distinguishing_differences};
 pub use run_labels::{RunLabels, value_text};
 pub use run_lookup::{NoSuchRun, experiment_name, find_runs, find_single_run, list_runs, started};
-pub use run_manifest::{AuditSummary, CudaProvenance, RunCommand, RunManifest, TestImages, Versions, resume_command};
+pub use run_manifest::{
+    AuditSummary, CudaProvenance, RunCommand, RunManifest, TestImageCounts, Versions, resume_command,
+};
 pub use source_tensors::file_contents;
 pub use stability::StabilityRow;
 pub use starts::{last_iteration, late_starts, start_note};

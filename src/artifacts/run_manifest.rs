@@ -52,13 +52,17 @@ pub struct RunManifest {
     pub runs: String,
     /// The folder of the built-in data sets.
     pub data_dir: String,
+    /// The working directory, in which relative paths of the configuration are looked for; `None` where an older version
+    /// wrote the file.
+    #[serde(default)]
+    pub working_dir: Option<String>,
     /// The time at which this file was written: ISO 8601, UTC.
     pub written: UtcTime,
     /// Notes on the data that belong to the results, as sentences.
     pub notes: Vec<String>,
     /// The test images of the run; `None` where an older version wrote the file.
     #[serde(default)]
-    pub test: Option<TestImages>,
+    pub test: Option<TestImageCounts>,
     /// Numbers of images of the splits; `None` where an older version wrote the file.
     #[serde(default)]
     pub images: Option<ImageCounts>,
@@ -170,7 +174,7 @@ pub fn resume_command(command: &str) -> String {
 
 /// Counts of the test images that accuracies are measured on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct TestImages {
+pub struct TestImageCounts {
     /// Images used: fewer than `whole` where the test file holds fewer than the official records, or `data.test_limit`
     /// is set.
     pub used: u32,
@@ -178,7 +182,7 @@ pub struct TestImages {
     pub whole: u32,
 }
 
-impl TestImages {
+impl TestImageCounts {
     /// Returns the note that belongs to every test accuracy shown; `None` where all images are used.
     pub fn note(&self) -> Option<String> {
         let Self { used, whole } = *self;

@@ -9,6 +9,7 @@ pub mod histogram;
 pub mod key;
 pub mod mask;
 pub mod outcome;
+pub mod placeholders;
 pub mod rng;
 pub mod stats;
 pub mod tensors;

@@ -14,7 +14,7 @@ use crate::artifacts::file_contents;
 use crate::config::{self, ConfigDocument, CountOrAuto, Experiment, Override};
 use crate::data::{self, RawImages};
 use crate::engine::torch;
-use crate::lottery::{Study, Surroundings, source_file_paths};
+use crate::lottery::{Study, Surroundings, UnusableFile, paths_of_source, source_file_paths};
 use crate::system::paths::RunsDir;
 use crate::system::{files, machine, user_path};
 use crate::ui;
@@ -104,16 +104,20 @@ impl LoadedExperiment {
 }
 
 /// Looks up the data set and the GPU that an experiment is resolved against, and reads the files that it takes masks and
-/// weights from. Custom data are read for that; their
-/// images are returned too, so that they need not be read twice.
+/// weights from. Custom data are read for that; their images are returned too, so that they need not be read twice.
 pub(super) fn look_up(experiment: &Experiment) -> (Surroundings, Option<RawImages>) {
     let (dataset, images) = match data::inspect(&experiment.data) {
         Ok((info, images)) => (Ok(info), images),
         Err(mistake) => (Err(mistake), None),
     };
     let files = source_file_paths(experiment).into_iter().map(|path| {
-        let contents = files::read(&path).and_then(|bytes| file_contents(&bytes));
-        (path, contents.map(Arc::new).map_err(|error| format!("{error:#}")))
+        let contents = match files::read_if_present(&path) {
+            Ok(Some(bytes)) => file_contents(&bytes),
+            Ok(None) => return (path, Err(UnusableFile::Missing)),
+            Err(error) => Err(error),
+        };
+        let contents = contents.map(Arc::new).map_err(|error| UnusableFile::Unreadable(format!("{error:#}")));
+        (path, contents)
     });
     let files = files.collect();
     (Surroundings { dataset, cuda_unavailable: torch::cuda_unavailable_reason(), files }, images)
@@ -176,11 +180,17 @@ fn look_beside(config: &Path, experiment: &mut Experiment) {
         if let Ok(path) = user_path::expand(&file.path) {
             file.path = path;
         }
-        // The path may stand for files of several rounds and replicates, of which the folder exists.
-        let beside = folder.join(&file.path);
-        let is_here = file.path_for(1, 1).exists();
-        if file.path.is_relative() && !is_here && beside.parent().is_some_and(Path::is_dir) {
-            file.path = beside;
+    }
+    look_for_source_files(experiment, |path| folder.join(path).exists().then(|| folder.to_owned()));
+}
+
+/// Puts a folder before the relative paths of files with masks or weights. A path may stand for several files; `folder_of`
+/// returns the folder of one of them, and `None` if it is in the working directory, or nowhere.
+pub(super) fn look_for_source_files(experiment: &mut Experiment, folder_of: impl Fn(&Path) -> Option<PathBuf>) {
+    let given = experiment.clone();
+    for file in experiment.source_files_mut().into_iter().filter(|file| file.path.is_relative()) {
+        if let Some(folder) = paths_of_source(&given, file).iter().find_map(|path| folder_of(path)) {
+            file.path = folder.join(&file.path);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The manifest of a run: the provenance of its numbers.
 
-use crate::artifacts::{AuditSummary, CudaProvenance, RunCommand, RunManifest, TestImages, Versions};
+use crate::artifacts::{AuditSummary, CudaProvenance, RunCommand, RunManifest, TestImageCounts, Versions};
 use crate::data;
 use crate::engine::torch;
 use crate::lottery::Study;
@@ -67,9 +67,10 @@ pub(super) fn run_manifest(study: &Study, workers: usize, runs: &RunsDir, outcom
         run: experiment.run.clone(),
         runs: runs.0.display().to_string(),
         data_dir: data::folder(&experiment.data).display().to_string(),
+        working_dir: std::env::current_dir().ok().map(|folder| folder.display().to_string()),
         written: UtcTime::now(),
         notes: study.resolved.dataset.note.iter().cloned().collect(),
-        test: Some(TestImages { used: images.test, whole: study.resolved.dataset.whole_test_images }),
+        test: Some(TestImageCounts { used: images.test, whole: study.resolved.dataset.whole_test_images }),
         images: Some(images),
         audit: AuditSummary { passed: outcome.progress.done, broken: outcome.audit_failures.clone() },
         failures: outcome.failures.clone(),

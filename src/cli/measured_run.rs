@@ -41,7 +41,7 @@ pub(super) struct MeasureArgs {
     /// Folder of the built-in data sets [default: that of the run].
     #[arg(long, value_name = "DIR", value_parser = folders::path_parser())]
     pub(super) data_dir: Option<PathBuf>,
-    /// Number of training runs at a time [default: one per core, and on a GPU one].
+    /// Number of networks that are trained or measured at a time [default: one per core, and on a GPU one].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) workers: Option<u16>,
     #[command(flatten)]
@@ -49,6 +49,11 @@ pub(super) struct MeasureArgs {
 }
 
 impl MeasureArgs {
+    /// Returns whether options are given that have a meaning for runs only.
+    pub(super) fn has_run_options(&self) -> bool {
+        !self.filter.is_empty() || self.runs.runs.is_some() || self.output.has_event_file()
+    }
+
     /// Returns the number of training runs that are trained or measured at a time.
     pub(super) fn workers(&self, study: &Study) -> usize {
         self.workers.map_or_else(|| workers(study), usize::from)

@@ -38,6 +38,11 @@ impl OutputArgs {
         self.quiet == 0
     }
 
+    /// Returns whether events are appended to a file.
+    pub(super) fn has_event_file(&self) -> bool {
+        self.events.is_some()
+    }
+
     /// Prints the result, unless `-qq` is given: `json`, or the text that `text` returns.
     ///
     /// # Errors

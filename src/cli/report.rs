@@ -132,8 +132,23 @@ pub(super) fn write(folder: &ReportDir, analyses: &[RunAnalysis]) -> Result<Path
 /// # Errors
 /// Fails, and writes nothing, if a file that `lth` did not write has the name of a file of the report.
 pub(super) fn write_files(folder: &ReportDir, files: &[(String, Vec<u8>)]) -> Result<PathBuf> {
+    let owned = check_folder(folder, files.iter().map(|(name, _)| name.as_str()))?;
+    owned.replace(files)?;
+    Ok(folder.file(ReportDir::INDEX))
+}
+
+/// Checks that the files called `names` can be written into a folder, and returns the list of files that were.
+///
+/// # Errors
+/// Returns a [`UsageError`](config::UsageError) if the folder is a file, or if a file that `lth` did not write has one of
+/// the names.
+pub(super) fn check_folder<'a>(folder: &ReportDir, names: impl Iterator<Item = &'a str>) -> Result<WrittenFiles> {
+    if folder.0.exists() && !folder.0.is_dir() {
+        let message = format!("error: `{}` is a file\n\nhint: name a folder with `--out`", folder.0.display());
+        return Err(config::UsageError::from_text(&message).into());
+    }
     let owned = WrittenFiles::read(&folder.0)?;
-    if let Some(path) = owned.foreign(files.iter().map(|(name, _)| name.as_str())).first() {
+    if let Some(path) = owned.foreign(names).first() {
         let message = format!(
             "error: `{}` exists, and is not on the list of files that lth wrote there\n\nhint: move it away, or name \
              another folder with `--out`",
@@ -141,6 +156,5 @@ pub(super) fn write_files(folder: &ReportDir, files: &[(String, Vec<u8>)]) -> Re
         );
         return Err(config::UsageError::from_text(&message).into());
     }
-    owned.replace(files)?;
-    Ok(folder.file(ReportDir::INDEX))
+    Ok(owned)
 }

@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use super::provenance::with_present_origins;
 use crate::artifacts::{RunManifest, plan_keys};
-use crate::config::{ConfigDocument, to_toml};
+use crate::config::{self, ConfigDocument, to_toml};
 use crate::lottery::Study;
 use crate::report::{self, Run, RunAnalysis};
 use crate::runner::{Check, WRITE_AGAIN};
@@ -68,7 +68,9 @@ fn resolved_text(run_dir: &RunDir, study: &Study) -> Result<(String, String)> {
     let present = String::from_utf8(files::read(&path)?)?;
     let document =
         ConfigDocument::parse(RunDir::RESOLVED_CONFIG, &present, &[]).map_err(|text| anyhow::anyhow!(text))?;
-    let made = to_toml(&study.experiment, study.resolved.device, study.resolved.lanes, &document);
+    // The experiment of the study may have other paths: those at which this command found the files.
+    let experiment = config::read(&document)?;
+    let made = to_toml(&experiment, study.resolved.device, study.resolved.lanes, &document);
     let comments = |line: &&str| line.starts_with('#');
     // Comments on the options of the command line precede the values.
     let values: Vec<&str> = made.lines().filter(|line| !comments(line)).collect();

@@ -12,6 +12,7 @@ use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::checker::Checker;
+use crate::base::placeholders::unknown_placeholder;
 
 /// A file that masks or weights are taken from. Written as its path, or as a table if there is more to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +102,11 @@ impl SourceFile {
     /// Checks the path and the names. `key` is the path of the file's key.
     pub(super) fn check(&self, key: &str, checker: &mut Checker) {
         checker.require(key, !self.path.as_os_str().is_empty(), "is the path of a file");
+        let path = self.path.to_string_lossy();
+        if let Some(unknown) = unknown_placeholder(&path, &[Self::REPLICATE, Self::ROUND]) {
+            let message = format!("has `{unknown}`, which stands for nothing; `{{replicate}}` and `{{round}}` do");
+            checker.require(key, false, &message);
+        }
         let are_names = self.names.iter().all(|(own, other)| !own.is_empty() && !other.is_empty());
         checker.require(&format!("{key}.names"), are_names, "must not have empty names");
     }
@@ -265,5 +271,7 @@ mod tests {
         assert!(unknown.contains("unknown key `nmes`") && unknown.contains("did you mean `names`"), "{unknown}");
         assert!(error("{file='t',which='end'}").contains("unknown value `end`"));
         assert!(error("{file='',which='start'}").contains("is the path of a file"));
+        let unknown = error("{file='t_{replicat}',which='start'}");
+        assert!(unknown.contains("has `{replicat}`, which stands for nothing"), "{unknown}");
     }
 }

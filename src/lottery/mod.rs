@@ -73,7 +73,7 @@ pub use plan::{DENSE, Plan};
 pub use prepare::{ArtifactSource, PrepareContext, all_ones, prepare, prepare_start, unmasked_start};
 pub use resolved::ResolvedExperiment;
 pub use rules::{Dependency, MaskRule, ReferencePoint, RewindPoint, StartRule};
-pub use source_files::{FileContents, FileUse, FilesByPath, source_file_paths};
+pub use source_files::{FileContents, FileUse, FilesByPath, UnusableFile, paths_of_source, source_file_paths};
 pub use study::Study;
 pub use surroundings::Surroundings;
 pub use training::TrainingSpec;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::arm_round::ArmRound;
+use super::roles::{dense_of, is_dense};
 use super::table::{Cell, Table};
 use crate::artifacts::{ClassAccuracyRow, first_seen};
 use crate::base::format::{mean_and_range, percent};
 use crate::base::stats::SummaryStats;
-use crate::lottery::DENSE;
 
 /// The largest number of classes in the table.
 pub(crate) const MAX_CLASSES: usize = 10;
@@ -16,14 +16,15 @@ pub(crate) const MAX_CLASSES: usize = 10;
 /// column for each class. With more than [`MAX_CLASSES`] classes, those with the lowest mean over all rows; empty if no
 /// dense network, or nothing else, was measured.
 pub(crate) fn table(rows: &[ClassAccuracyRow]) -> Table {
-    let dense: BTreeMap<(u32, u32), f64> = rows
+    let dense: BTreeMap<(&str, u32, u32), f64> = rows
         .iter()
-        .filter(|row| row.arm == DENSE)
-        .filter_map(|row| Some(((row.replicate, row.class), row.accuracy?)))
+        .filter(|row| is_dense(&row.arm))
+        .filter_map(|row| Some(((row.arm.as_str(), row.replicate, row.class), row.accuracy?)))
         .collect();
     let mut differences: BTreeMap<(ArmRound<'_>, u32), Vec<f64>> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.arm != DENSE) {
-        let pair = row.accuracy.zip(dense.get(&(row.replicate, row.class)));
+    for row in rows.iter().filter(|row| !is_dense(&row.arm)) {
+        let reference = dense_of(&row.arm);
+        let pair = row.accuracy.zip(dense.get(&(reference.as_str(), row.replicate, row.class)));
         let place = (ArmRound::new(&row.arm, row.round), row.class);
         differences.entry(place).or_default().extend(pair.map(|(accuracy, dense)| accuracy - dense));
     }
@@ -71,8 +72,8 @@ fn shown_classes(differences: &BTreeMap<(ArmRound<'_>, u32), Vec<f64>>) -> Vec<u
 
 /// Formats a difference of accuracies in percentage points, with its sign.
 fn points(difference: f64) -> String {
-    // Added to 0, so that a small loss is not written as -0.0.
-    format!("{:+.1}", (1000.0 * difference).round() / 10.0 + 0.0)
+    // Added to 0, so that a small loss is not written as −0.0.
+    format!("{:+.1}", (1000.0 * difference).round() / 10.0 + 0.0).replace('-', "\u{2212}")
 }
 
 #[cfg(test)]
@@ -96,7 +97,7 @@ mod tests {
         ];
         let table = table(&rows);
         let cells: Vec<&str> = table.rows[0].iter().map(Cell::as_str).collect();
-        assert_eq!(cells, ["t", "1", "50.0%", "-6.3 (-25.0–+12.5)", "2"], "replicate 3 has no dense network");
+        assert_eq!(cells, ["t", "1", "50.0%", "−6.3 (−25.0–+12.5)", "2"], "replicate 3 has no dense network");
         assert_eq!(table.rows.len(), 1);
     }
 

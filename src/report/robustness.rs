@@ -1,14 +1,14 @@
 //! Robustness and calibration of a run's networks: the measures of each network, and their table.
 //!
-//! A measure that averages over conditions uses the conditions under which every network was measured, so that the
-//! means of all networks are comparable.
+//! A measure that averages over conditions, such as all corruptions, uses the conditions under which every network was
+//! measured that was measured under any of them, so that the means are comparable. The other networks have no value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::arm_round::ArmRound;
 use super::table::{Cell, Table};
 use crate::artifacts::{CalibrationRow, RobustnessData, RobustnessRow, first_seen};
-use crate::base::format::{accuracy, mean_and_range, percent, with_thousands};
+use crate::base::format::{accuracy, count_of, mean_and_range, percent, with_thousands};
 use crate::base::stats::SummaryStats;
 
 /// The quality that a measure stands for.
@@ -78,9 +78,9 @@ impl<'a> Robustness<'a> {
                 Quality::Clean => row.accuracy,
                 Quality::Calibration => row.expected_calibration_error,
                 Quality::Robust => {
-                    let rows = measure.conditions.iter().filter_map(|key| rows?.get(key));
-                    let values: Vec<f64> = rows.map(|row| row.accuracy).collect();
-                    SummaryStats::of(&values).map_or(f64::NAN, |stats| stats.mean)
+                    let rows = measure.conditions.iter().map(|key| rows?.get(key));
+                    let values: Option<Vec<f64>> = rows.map(|row| Some(row?.accuracy)).collect();
+                    values.and_then(|values| SummaryStats::of(&values)).map_or(f64::NAN, |stats| stats.mean)
                 }
             };
             NetworkMeasures { row, values: measures.iter().map(value).collect() }
@@ -156,22 +156,27 @@ fn measures(data: &RobustnessData, by_network: &BTreeMap<&str, BTreeMap<String, 
     measures
 }
 
-/// Returns the mean accuracy over the conditions of `rows` that every network has: those of the attack with a name, or
-/// corruptions; `None` if there are none.
+/// Returns the mean accuracy over conditions of one kind, those of `rows`: the attack with a name, or corruptions. The
+/// conditions are those that every network has which has any of this kind; `None` if there are none.
 fn condition_measure(
     attack: Option<String>,
     rows: &[&RobustnessRow],
     by_network: &BTreeMap<&str, BTreeMap<String, &RobustnessRow>>,
 ) -> Option<Measure> {
-    let is_common = |row: &&&RobustnessRow| {
-        let key = condition_key(row);
-        by_network.values().all(|rows| rows.contains_key(&key))
-    };
+    let keys: BTreeSet<String> = rows.iter().map(|row| condition_key(row)).collect();
+    let measured: Vec<_> = by_network.values().filter(|rows| keys.iter().any(|key| rows.contains_key(key))).collect();
+    let is_common = |row: &&&RobustnessRow| measured.iter().all(|rows| rows.contains_key(&condition_key(row)));
     let common: Vec<&RobustnessRow> = rows.iter().filter(is_common).copied().collect();
     let first = common.first()?;
     let conditions: BTreeSet<String> = common.iter().map(|row| condition_key(row)).collect();
     let (title, name) = match attack {
-        None => ("accuracy, corrupted (%)".to_owned(), format!("mean accuracy over {} corruptions", conditions.len())),
+        None => {
+            let kinds = first_seen(common.iter().map(|row| row.condition.as_str()));
+            let kinds = if kinds.len() > 2 { count_of(kinds.len() as u64, "corruption") } else { kinds.join(" and ") };
+            let levels: BTreeSet<Option<u32>> = common.iter().map(|row| row.level).collect();
+            let levels = count_of(levels.len() as u64, "level");
+            ("accuracy, corrupted (%)".to_owned(), format!("mean accuracy over {kinds} at {levels}"))
+        }
         Some(name) => {
             let epsilons = first_seen(common.iter().map(|row| row.strength.to_string())).join(", ");
             let norm = first.norm.as_deref().unwrap_or_default();
@@ -193,12 +198,29 @@ fn distinguish_titles(measures: &mut [Measure]) {
     }
 }
 
-/// Returns what the measures on changed images are, as a sentence; empty if there are none.
+/// Returns what the measures on changed images are, as sentences, with the number of conditions that are left out; empty
+/// if there are none.
 pub fn measures_note(data: &RobustnessData) -> String {
     let robustness = Robustness::new(data);
-    let changed = robustness.measures.iter().filter(|measure| measure.quality == Quality::Robust);
-    let names: Vec<String> = changed.map(|measure| measure.name.clone()).collect();
-    if names.is_empty() { String::new() } else { format!("Changed images: {}.", names.join("; ")) }
+    let changed = || robustness.measures.iter().filter(|measure| measure.quality == Quality::Robust);
+    let names: Vec<String> = changed().map(|measure| measure.name.clone()).collect();
+    let used: BTreeSet<&String> = changed().flat_map(|measure| &measure.conditions).collect();
+    let is_changed = |row: &&RobustnessRow| row.strength > 0.0 || row.level.is_some();
+    let keys: BTreeSet<String> = data.robustness.iter().filter(is_changed).map(condition_key).collect();
+    let left_out = keys.iter().filter(|key| !used.contains(key)).count();
+    let mut sentences = Vec::new();
+    if !names.is_empty() {
+        sentences.push(format!("Changed images: {}.", names.join("; ")));
+    }
+    if left_out > 0 {
+        let verb = if left_out == 1 { "is" } else { "are" };
+        sentences.push(format!(
+            "{} that only some of the networks were measured under {verb} left out; `robustness.csv` has them, and \
+             `lth evaluate` with the same options measures the other networks.",
+            count_of(left_out as u64, "condition")
+        ));
+    }
+    sentences.join(" ")
 }
 
 /// Returns a table of the measures: a row for each arm and round; empty without rows.
@@ -235,12 +257,24 @@ mod tests {
         let table = robustness_table(&data);
         assert_eq!(table.header[3..5], ["test accuracy (%)", "accuracy, corrupted (%)"]);
         assert_eq!(table.header[5], "accuracy, pgd linf (%)");
-        let note = "Changed images: mean accuracy over 2 corruptions; mean accuracy under pgd linf, 10 steps on 100 images, ε = 0.1.";
-        assert_eq!(measures_note(&data), note);
+        let note = measures_note(&data);
+        let measures = "Changed images: mean accuracy over blur at 2 levels; mean accuracy under pgd linf, 10 steps on 100 images, \
+                        ε = 0.1. 1 condition that only some";
+        assert!(note.starts_with(measures), "{note}");
         let cells: Vec<&str> = table.rows[0].iter().map(Cell::as_str).collect();
         let expected = ["dense", "0", "100%", "90.00 (90.00–90.00)", "75.00 (74.00–76.00)", "40.00 (40.00–40.00)"];
         assert_eq!(cells[..6], expected);
         assert_eq!(cells[6..], ["2.00 (2.00–2.00)", "3"]);
+    }
+
+    #[test]
+    fn network_without_corruptions_has_no_mean_over_them_and_takes_none_from_others() {
+        let mut data = robustness_data();
+        data.robustness.retain(|row| row.level.is_none() || row.arm != "reinit");
+        let table = robustness_table(&data);
+        let cell = |arm: &str| table.rows.iter().find(|row| row[0].as_str() == arm).unwrap()[4].as_str().to_owned();
+        assert_eq!((cell("dense").as_str(), cell("reinit").as_str()), ("75.00 (74.00–76.00)", "-"));
+        assert!(!measures_note(&data).contains("left out"), "{}", measures_note(&data));
     }
 
     #[test]

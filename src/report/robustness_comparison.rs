@@ -3,12 +3,11 @@
 
 use super::arm_round::ArmRound;
 use super::robustness::{Measure, Quality, Robustness};
-use super::roles::ArmRole;
+use super::roles::{ArmRole, dense_of, is_dense};
 use super::statistics::{Interval, LEVEL, MeanEstimate, holm, rounding_std};
 use super::table::{Cell, Table};
 use crate::artifacts::RobustnessData;
 use crate::base::format::percent;
-use crate::lottery::DENSE;
 
 /// The mark of a difference that is not 0 after Holm's correction.
 pub(crate) const DECIDED: &str = "‡";
@@ -50,7 +49,7 @@ impl<'a> Comparison<'a> {
         let places = robustness.arm_rounds().into_iter().filter(|place| place.arm == ticket);
         let mut estimates = Vec::new();
         for place in places {
-            let round = if reference == DENSE { 0 } else { place.round };
+            let round = if is_dense(reference) { 0 } else { place.round };
             let differences = robustness.differences(place, ArmRound::new(reference, round), index);
             if !differences.is_empty() {
                 estimates.push((place, MeanEstimate::of(&differences, rounding_std(measure.resolution))));
@@ -93,7 +92,7 @@ impl<'a> Comparison<'a> {
         };
         let outcomes = [(Direction::Higher, higher), (Direction::Lower, lower), (Direction::Undecided, "undecided")];
         let outcomes: Vec<String> = outcomes.into_iter().filter_map(outcome).collect();
-        let reference = if self.reference == DENSE {
+        let reference = if is_dense(self.reference) {
             "the dense network".to_owned()
         } else {
             format!("{} of the same size", self.reference)
@@ -108,8 +107,9 @@ impl<'a> Comparison<'a> {
 fn pairs(roles: &[ArmRole]) -> Vec<(&str, &str)> {
     let tickets = roles.iter().filter(|role| role.is_ticket);
     let pairs = tickets.flat_map(|ticket| {
-        let controls = roles.iter().filter(|role| role.mask_of.as_deref() == Some(&ticket.arm));
-        std::iter::once(DENSE).chain(controls.map(|role| role.arm.as_str())).map(|other| (ticket.arm.as_str(), other))
+        let dense = dense_of(&ticket.arm);
+        let is_reference = move |role: &&ArmRole| role.arm == dense || role.mask_of.as_deref() == Some(&ticket.arm);
+        roles.iter().filter(is_reference).map(|role| (ticket.arm.as_str(), role.arm.as_str()))
     });
     pairs.collect()
 }
@@ -161,7 +161,7 @@ fn difference_cell(difference: Option<&RoundDifference>) -> Cell {
     else {
         return Cell::Missing;
     };
-    let points = |share: f64| format!("{:+.2}", 100.0 * share);
+    let points = |share: f64| format!("{:+.2}", 100.0 * share).replace('-', "\u{2212}");
     let mark = if difference.direction == Direction::Undecided { "" } else { DECIDED };
     let Interval { mean, low, high, .. } = interval;
     Cell::number(format!("{} ({} to {}){mark}", points(mean), points(low), points(high)))
@@ -186,7 +186,7 @@ mod tests {
         let sentences = sentences(&robustness_data(), &roles());
         assert_eq!(
             sentences[1],
-            "ticket compared with the dense network, mean accuracy over 2 corruptions: more robust at 50.0% of the \
+            "ticket compared with the dense network, mean accuracy over blur at 2 levels: more robust at 50.0% of the \
              weights (n = 3 replicates)."
         );
         // The differences to the control under attack are −0.1, 0.0 and +0.1.

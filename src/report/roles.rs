@@ -50,8 +50,19 @@ pub(crate) fn roles_in_experiments(arms: &[ForeignArm<'_>]) -> Vec<ArmRole> {
             roles.push(ArmRole { arm: shown, is_ticket: role.is_some_and(|role| role.is_ticket), mask_of });
         }
     }
-    roles.sort_by_key(|role| role.arm != DENSE);
+    roles.sort_by_key(|role| !is_dense(&role.arm));
     roles
+}
+
+/// Returns the name of the dense network that an arm is compared with: that of its run, where arms of several runs are
+/// called `RUN/ARM`.
+pub(crate) fn dense_of(arm: &str) -> String {
+    arm.rsplit_once('/').map_or_else(|| DENSE.to_owned(), |(run, _)| format!("{run}/{DENSE}"))
+}
+
+/// Returns whether an arm is the dense network of its run.
+pub(crate) fn is_dense(arm: &str) -> bool {
+    arm == dense_of(arm)
 }
 
 /// Returns the role that the experiment gives an arm; `None` if it has no arm of this name.
@@ -157,6 +168,18 @@ mod tests {
     use super::super::test_fixtures::{experiment, row};
     use super::*;
     use crate::system::paths::RunDir;
+
+    #[test]
+    fn arms_of_several_runs_have_the_dense_network_and_the_ticket_of_their_run() {
+        let experiment =
+            experiment(&["arms={t={mask='iterative',weights='rewind'},r={mask={of='t'},weights='reinit'}}"]);
+        let of_run = |prefix| ["t", "r", "dense"].map(|arm| ForeignArm { prefix, arm, experiment: &experiment });
+        let roles = roles_in_experiments(&[of_run("a/"), of_run("b/"), of_run("b/")].concat());
+        let names: Vec<&str> = roles.iter().map(|role| role.arm.as_str()).collect();
+        assert_eq!(names, ["a/dense", "b/dense", "a/t", "a/r", "b/t", "b/r"]);
+        assert_eq!((roles[4].is_ticket, roles[5].mask_of.as_deref()), (true, Some("b/t")));
+        assert_eq!((dense_of("b/r"), dense_of("r")), ("b/dense".to_owned(), "dense".to_owned()));
+    }
 
     #[test]
     fn roles_follow_from_masks_and_weights() {

@@ -1,5 +1,5 @@
-//! Transferred networks: arms whose mask and weights are taken from files, compared with what the experiment finds
-//! itself and with controls.
+//! Transferred networks: arms whose mask is taken from files, and usually their weights too, compared with what the
+//! experiment finds itself and with controls.
 
 use super::arm_round::ArmRound;
 use super::paired::PairedResults;
@@ -83,9 +83,9 @@ pub(super) struct TransferComparison {
     pub(super) answer: TransferAnswer,
 }
 
-/// Returns whether an arm's networks are transferred: mask and weights are from files.
+/// Returns whether an arm's networks are transferred: the mask is from files, and the weights are not drawn for it.
 pub(super) fn is_transferred(arm: &Arm) -> bool {
-    matches!((&arm.mask, &arm.weights), (MaskSource::File(_), WeightSource::File(_)))
+    matches!(arm.mask, MaskSource::File(_)) && arm.weights != WeightSource::Reinit
 }
 
 /// Returns the comparisons of every transferred arm, by arm, round and reference.

@@ -39,6 +39,11 @@ impl WrittenFiles {
         Ok(Self { folder: folder.to_owned(), has_list: bytes.is_some(), listed })
     }
 
+    /// Returns whether the list has files, but not one called `name`.
+    pub fn lacks(&self, name: &str) -> bool {
+        !self.listed.is_empty() && self.listed.iter().all(|(listed, _)| listed != name)
+    }
+
     /// Returns the paths of the files among `names` that exist and are foreign. In a folder without a list, all of them
     /// are.
     pub fn foreign<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Vec<PathBuf> {

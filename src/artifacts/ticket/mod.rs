@@ -19,7 +19,7 @@ mod summary;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Deserialize;
 
@@ -171,7 +171,7 @@ pub fn is_ticket(bytes: &[u8]) -> bool {
 /// # Errors
 /// Fails if the bytes are not those of a safetensors file.
 fn metadata_text(bytes: &[u8]) -> Result<Option<String>> {
-    let (_, header) = SafeTensors::read_metadata(bytes).context("it is no safetensors file, or damaged")?;
+    let (_, header) = SafeTensors::read_metadata(bytes).context("it is no safetensors file, or cut off or damaged")?;
     Ok(header.metadata().as_ref().and_then(|entries| entries.get(METADATA)).cloned())
 }
 
@@ -185,7 +185,8 @@ fn read_info(bytes: &[u8]) -> Result<TicketInfo> {
         tensors_sha256: String,
     }
     let text = metadata_text(bytes)?.context("it was not made by `lth ticket export`: its metadata have no `lth`")?;
-    let version: Version = serde_json::from_str(&text).context("it is no ticket, but another file of this program")?;
+    let version: Version =
+        serde_json::from_str(&text).map_err(|_| anyhow!("it is no ticket, but another file of this program"))?;
     if version.format > TicketInfo::FORMAT {
         bail!("a newer version of this program wrote it (format {}); use that version", version.format);
     }

@@ -6,7 +6,7 @@ mod run;
 mod tickets;
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -14,14 +14,18 @@ use clap::Args;
 use self::options::EvaluationOptions;
 use super::folders;
 use super::measured_run::MeasureArgs;
+use crate::base::category::Categorical as _;
 use crate::base::format::{count_of, with_thousands};
 use crate::config::UsageError;
+use crate::data::corruption::LEVELS;
 use crate::system::exit::Exit;
-use crate::train::robustness::{Condition, EvaluationDefinition};
+use crate::system::files;
+use crate::train::robustness::EvaluationDefinition;
 
 #[derive(Debug, Args)]
 pub(super) struct EvaluateArgs {
-    /// The run: its folder, its name, or the name of its experiment. Or files with tickets, `*.safetensors`.
+    /// The run: its folder, its name, or the name of its experiment. Or files with tickets, `*.safetensors`; their data are
+    /// looked for in `--data-dir`, else in `LTH_DATA_DIR`, else in `data`.
     #[arg(required = true, value_name = "RUN|FILE", value_parser = folders::path_parser())]
     networks: Vec<PathBuf>,
     #[command(flatten)]
@@ -43,8 +47,9 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<Exit> {
     let is_ticket = |path: &PathBuf| path.is_file() || path.extension() == Some(OsStr::new("safetensors"));
     let usage_error = |text: &str| Err(UsageError::from_text(&format!("error: {text}")).into());
     match networks.iter().find(|path| !is_ticket(path)) {
-        None if !measure.filter.is_empty() => usage_error(
-            "`--arm` and `--round` choose networks of a run, and these are files\n\nhint: name the files to evaluate",
+        None if measure.has_run_options() => usage_error(
+            "`--arm`, `--round`, `--runs` and `--events` are for a run, and these are files\n\nhint: name the files to \
+             evaluate, without these options",
         ),
         None => tickets::run(networks, measure, options, out.as_ref()),
         Some(name) if networks.len() > 1 => usage_error(&format!(
@@ -55,25 +60,41 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<Exit> {
             "`--out` is for tickets in files: the results of a run are written into its folder\n\nhint: `lth report \
              --out DIR` writes its report to another folder",
         ),
+        Some(name) if has_tickets(name) => usage_error(&format!(
+            "`{0}` is a folder with tickets, and no run\n\nhint: name the files: `lth evaluate {0}/*.safetensors`",
+            name.display()
+        )),
         Some(name) => run::run(name, measure, options),
     }
 }
 
-/// Returns a note on the numbers of networks and of evaluations.
-fn evaluations_note(definition: &EvaluationDefinition, networks: usize) -> String {
-    let conditions = definition.conditions();
-    let attacks = conditions.iter().filter(|condition| matches!(condition, Condition::Attack { .. })).count();
-    let corruptions = conditions.len() - attacks;
-    let attacked = if attacks == 0 {
-        String::new()
-    } else {
-        let images = with_thousands(u64::from(definition.attack_images));
-        format!(", and on the first {images} of them under {}", count_of(attacks as u64, "attack"))
-    };
+/// Returns whether a path is that of a folder with files like those of tickets.
+fn has_tickets(folder: &Path) -> bool {
+    let paths = files::list(folder).unwrap_or_default();
+    folder.is_dir() && paths.iter().any(|path| path.extension() == Some(OsStr::new("safetensors")))
+}
+
+/// Returns a note on the work: the numbers of networks and of evaluations, each of which counts once for the images as
+/// they are. `test_images`: the number of test images.
+fn evaluations_note(definition: &EvaluationDefinition, networks: usize, test_images: usize) -> String {
+    let mut parts = vec!["as they are".to_owned()];
+    if !definition.corruptions.is_empty() {
+        let kinds = count_of(definition.corruptions.len() as u64, "corruption");
+        parts.push(format!("under {kinds} at {LEVELS} levels"));
+    }
+    if !definition.attacks.is_empty() {
+        let attacks: Vec<&str> = definition.attacks.iter().map(|attack| attack.as_str()).collect();
+        let attacks = attacks.join(" and ");
+        let images = with_thousands((definition.attack_images as usize).min(test_images) as u64);
+        let epsilons: Vec<String> = definition.epsilons.iter().map(ToString::to_string).collect();
+        parts.push(format!("the first {images} under {attacks} at ε = {}", epsilons.join(", ")));
+    }
+    let evaluations = networks * (1 + definition.conditions().len());
     format!(
-        "{} to evaluate, each on all test images as they are and under {}{attacked}: {} evaluations",
+        "{} to evaluate on {} test images: {} ({} in all)",
         count_of(networks as u64, "network"),
-        count_of(corruptions as u64, "corruption"),
-        with_thousands((networks * (1 + conditions.len())) as u64),
+        with_thousands(test_images as u64),
+        parts.join(", "),
+        count_of(evaluations as u64, "evaluation")
     )
 }

@@ -19,14 +19,15 @@ pub(super) struct EvaluationOptions {
     /// Norm of the change by an attack: `linf` or `l2`.
     #[arg(long, value_name = "NORM", default_value = "linf", value_parser = word::<Norm>)]
     norm: Norm,
-    /// Largest norms of the change by an attack, in units of pixels in [0, 1], separated by commas [default for one
-    /// channel and `linf`: 0.05,0.1,0.2].
-    #[arg(long, value_name = "LIST", value_parser = epsilon_list)]
+    /// Largest norms of the change by an attack, in units of pixels in [0, 1], separated by commas [default: for images
+    /// with one channel 0.05,0.1,0.2 in the norm `linf` and 0.5,1,2 in `l2`; with several 0.01,0.02,0.03 and
+    /// 0.125,0.25,0.5].
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true, value_parser = epsilon_list)]
     epsilon: Option<Chosen<f64>>,
     /// Number of steps of `pgd`.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
-    /// Number of test images that are attacked, the first of the test set.
+    /// Number of test images that are attacked, the first of the test set; all, if there are fewer.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     attack_images: u32,
     /// Seed of noise and of random starts; the same numbers for every network.

@@ -86,9 +86,10 @@ fn selected_rows(mut data: RobustnessData, trainings: &[TrainingSpec]) -> Robust
 
 /// Returns a note on the work: the numbers of networks, of evaluations, and of training runs that `plan` repeats.
 fn work_note(analysis: &RobustnessAnalysis<'_>, networks: usize, plan: &Plan) -> String {
+    let test_images = analysis.context.study.resolved.images.test as usize;
     format!(
         "{}\ntraining runs to repeat for their weights: {}",
-        evaluations_note(analysis.definition, networks),
+        evaluations_note(analysis.definition, networks, test_images),
         plan.trainings.len()
     )
 }

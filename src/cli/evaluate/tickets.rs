@@ -8,13 +8,12 @@ use anyhow::{Context as _, Result};
 use super::super::folders;
 use super::super::json::TicketEvaluationResult;
 use super::super::measured_run::MeasureArgs;
-use super::super::report::write_files;
+use super::super::report::{check_folder, write_files};
 use super::super::stop_notice::with_stop_notice;
-use super::super::ticket::{TicketData, gpu_of, read_ticket};
+use super::super::ticket::{TicketData, gpu_of, read_ticket_with_checksum};
 use super::evaluations_note;
 use super::options::EvaluationOptions;
-use crate::artifacts::{RobustnessData, TestImages, Ticket, first_seen};
-use crate::base::key::sha256;
+use crate::artifacts::{RobustnessData, TestImageCounts, Ticket, first_seen};
 use crate::config::{DataConfig, Experiment, UsageError};
 use crate::data::{Dataset, Split};
 use crate::engine::torch::{TorchProbe, friendly_torch_error};
@@ -23,8 +22,8 @@ use crate::report::{ForeignArm, TicketFile, ticket_robustness_files};
 use crate::runner::{EvaluatedTicket, TicketEvaluation};
 use crate::system::cancel::CancelToken;
 use crate::system::exit::Exit;
-use crate::system::paths::ReportDir;
-use crate::system::{files, machine, user_path};
+use crate::system::paths::{ReportDir, RunDir};
+use crate::system::{machine, user_path};
 use crate::ui;
 
 /// Evaluates the tickets in files, and returns the exit code.
@@ -41,14 +40,14 @@ pub(super) fn run(
     // First of all, so that no signal ends the process in another way.
     let cancel = CancelToken::on_signals().context("could not listen for signals")?;
     if let Some(folder) = out {
-        user_path::check_symlinks(folder).map_err(|error| folders::usage_error(&error))?;
+        check_out(folder)?;
     }
     let tickets = Tickets::load(paths, args.data_dir.as_ref())?;
     let first = &tickets.evaluated[0];
     let definition = options.definition(first.ticket.network.input[0]);
     let sink = args.output.sink()?;
     if args.output.shows_progress() {
-        ui::eprint_line(&evaluations_note(&definition, paths.len()));
+        ui::eprint_line(&evaluations_note(&definition, paths.len(), first.dataset.indices(Split::Test).len()));
     }
     let probe = |ticket: &EvaluatedTicket| -> Result<Box<dyn Probe>> {
         Ok(Box::new(TorchProbe::new(spec(ticket)?, Arc::clone(&ticket.dataset))))
@@ -68,7 +67,12 @@ pub(super) fn run(
         Err(_) => error,
     })?;
 
-    let report = out.map(|folder| tickets.write_report(folder, &data)).transpose()?;
+    let written = out.map(|folder| tickets.write_report(folder, &data));
+    // Even if the report cannot be written, the results are printed.
+    let (report, failure) = match written.transpose() {
+        Ok(report) => (report, None),
+        Err(error) => (None, Some(error)),
+    };
     let measured = data.calibration.len();
     let exit = cancel.exit_code().filter(|_| measured < paths.len());
     let result = TicketEvaluationResult {
@@ -87,7 +91,24 @@ pub(super) fn run(
         ui::eprint_line(&format!("interrupted: {measured} of {} tickets were evaluated", paths.len()));
     }
     sink.check()?;
-    Ok(exit.unwrap_or(Exit::Success))
+    failure.map_or(Ok(exit.unwrap_or(Exit::Success)), Err)
+}
+
+/// Checks that a report can be written into a folder.
+///
+/// # Errors
+/// Returns a [`UsageError`] if it cannot, or if the folder holds another report.
+fn check_out(folder: &Path) -> Result<()> {
+    user_path::check_symlinks(folder).map_err(|error| folders::usage_error(&error))?;
+    let names =
+        [ReportDir::INDEX, ReportDir::MARKDOWN, RunDir::ROBUSTNESS, RunDir::CALIBRATION, RunDir::CLASS_ACCURACY];
+    let owned = check_folder(&ReportDir(folder.to_owned()), names.into_iter())?;
+    if owned.lacks(RunDir::ROBUSTNESS) {
+        let text =
+            format!("error: `{}` holds another report\n\nhint: name another folder with `--out`", folder.display());
+        return Err(UsageError::from_text(&text).into());
+    }
+    Ok(())
 }
 
 /// Returns the specification of a ticket's network on the device that evaluates it.
@@ -103,7 +124,7 @@ struct Tickets {
     files: Vec<TicketFile>,
     /// For each ticket, what the name of its arm begins with in rows, and its experiment.
     experiments: Vec<(String, Experiment)>,
-    test: TestImages,
+    test: TestImageCounts,
 }
 
 impl Tickets {
@@ -168,7 +189,7 @@ impl Tickets {
 fn read_tickets(paths: &[PathBuf]) -> Result<Vec<(Ticket, TicketFile, Experiment)>> {
     let mut tickets: Vec<(Ticket, TicketFile, Experiment)> = Vec::new();
     for path in paths {
-        let ticket = read_ticket(path)?;
+        let (ticket, sha256) = read_ticket_with_checksum(path)?;
         let key = ticket.info.training.key.to_string();
         if let Some((_, other, _)) = tickets.iter().find(|(_, other, _)| other.key == key) {
             let text = format!(
@@ -178,7 +199,7 @@ fn read_tickets(paths: &[PathBuf]) -> Result<Vec<(Ticket, TicketFile, Experiment
             );
             return Err(UsageError::from_text(&text).into());
         }
-        let file = TicketFile { path: path.display().to_string(), sha256: sha256(&files::read(path)?), key };
+        let file = TicketFile { path: path.display().to_string(), sha256, key };
         let experiment = ticket.experiment()?;
         tickets.push((ticket, file, experiment));
     }

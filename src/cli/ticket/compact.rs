@@ -9,6 +9,7 @@ use super::super::folders;
 use super::file::{check_new, read_ticket};
 use super::json::TicketCompactResult;
 use crate::artifacts::TicketSizes;
+use crate::config::UsageError;
 use crate::system::exit::Exit;
 use crate::system::files;
 use crate::ui;
@@ -36,6 +37,11 @@ pub(super) struct CompactArgs {
 /// and is not to be replaced.
 pub(super) fn run(args: &CompactArgs) -> Result<Exit> {
     check_new(&args.out, args.force)?;
+    if args.out.exists() && args.out.canonicalize().ok() == args.file.canonicalize().ok() {
+        let text = format!("error: `{}` would be replaced by its compact form", args.file.display());
+        let hint = "name another file with `-o`: the compact form has no starting weights";
+        return Err(UsageError::from_text(&format!("{text}\n\nhint: {hint}")).into());
+    }
     let ticket = read_ticket(&args.file)?;
     let (small, units) = ticket.compact();
     let bytes = small.to_bytes()?;

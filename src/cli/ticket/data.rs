@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow, ensure};
 
 use super::super::folders;
-use crate::artifacts::{TestImages, Ticket};
+use crate::artifacts::{TestImageCounts, Ticket};
 use crate::config::{DatasetSpec, DeviceChoice, Experiment};
 use crate::data::{self, Dataset};
 use crate::engine::torch;
@@ -17,7 +17,7 @@ pub(in crate::cli) struct TicketData {
     /// The images that the ticket was trained on and evaluated on.
     pub(in crate::cli) dataset: Arc<Dataset>,
     /// The test images among them.
-    pub(in crate::cli) test: TestImages,
+    pub(in crate::cli) test: TestImageCounts,
 }
 
 impl TicketData {
@@ -43,7 +43,7 @@ impl TicketData {
         };
         let dataset = dataset?;
         check_shape(&dataset, &ticket.network, &info.name)?;
-        let test = TestImages { used: dataset.test.len() as u32, whole: info.whole_test_images };
+        let test = TestImageCounts { used: dataset.test.len() as u32, whole: info.whole_test_images };
         Ok(Self { dataset: Arc::new(dataset), test })
     }
 }

@@ -15,6 +15,7 @@ use crate::artifacts::RoundRow;
 use crate::base::format::count_of;
 use crate::base::key::sha256;
 use crate::base::outcome::OutcomeKind;
+use crate::base::placeholders::unknown_placeholder;
 use crate::config::UsageError;
 use crate::lottery::{Plan, TrainingSpec};
 use crate::report::{Run, resolved_config};
@@ -98,8 +99,9 @@ pub(super) fn run(args: &ExportArgs) -> Result<Exit> {
 /// Returns a line for each file.
 fn text(result: &TicketExportResult) -> String {
     let line = |ticket: &ExportedTicket| {
-        let ExportedTicket { file, arm, round, replicate, .. } = ticket;
-        format!("{arm} round {round} replicate {replicate}: {}\n", file.display())
+        let ExportedTicket { file, arm, round, replicate, repeat, .. } = ticket;
+        let repeat = if *repeat > 1 { format!(" repeat {repeat}") } else { String::new() };
+        format!("{arm} round {round} replicate {replicate}{repeat}: {}\n", file.display())
     };
     result.files.iter().map(line).collect()
 }
@@ -133,6 +135,9 @@ fn selected<'a>(args: &ExportArgs, run: &'a Run) -> Result<Vec<&'a RoundRow>> {
     Ok(rows)
 }
 
+/// The parts of a file's name that stand for the values of a row, in the order arm, round, replicate, repeat.
+const PLACEHOLDERS: [&str; 4] = ["{arm}", "{round}", "{replicate}", "{repeat}"];
+
 /// Returns the file of a row: `out` with the values of the row for the names in braces.
 fn path_of(out: &Path, row: &RoundRow) -> PathBuf {
     let text = out.to_string_lossy();
@@ -143,12 +148,26 @@ fn path_of(out: &Path, row: &RoundRow) -> PathBuf {
 
 /// Checks that each row has a file of its own, and that the files can be written.
 fn check_paths(args: &ExportArgs, rows: &[&RoundRow], paths: &[PathBuf]) -> Result<()> {
-    let is_repeated = (1..paths.len()).any(|i| paths[..i].contains(&paths[i]));
-    if is_repeated {
-        let text = format!("error: `{}` is one file for {} networks", args.out.display(), rows.len());
-        let hint = "select one with `--arm`, `--round` and `--replicate`, or name a file for each, such as \
-                    `-o ticket_{replicate}_{round}.safetensors`";
-        return Err(UsageError::from_text(&format!("{text}\n\nhint: {hint}")).into());
+    let refuse = |text: String, hint: String| {
+        Err(UsageError::from_text(&format!("error: `{}` {text}\n\nhint: {hint}", args.out.display())).into())
+    };
+    if let Some(unknown) = unknown_placeholder(&args.out.to_string_lossy(), &PLACEHOLDERS) {
+        let known = PLACEHOLDERS.map(|known| format!("`{known}`")).join(", ");
+        return refuse(
+            format!("has `{unknown}`, which stands for nothing"),
+            format!("these stand for something: {known}"),
+        );
+    }
+    let clash = (1..paths.len()).find_map(|i| Some((i, paths[..i].iter().position(|path| *path == paths[i])?)));
+    if let Some((i, j)) = clash {
+        let values = |row: &RoundRow| {
+            [row.arm.clone()].into_iter().chain([row.round, row.replicate, row.repeat].map(|n| n.to_string()))
+        };
+        let differing = values(rows[i]).zip(values(rows[j])).zip(PLACEHOLDERS).find(|((left, right), _)| left != right);
+        let placeholder = differing.map_or("{repeat}", |(_, placeholder)| placeholder);
+        let option = placeholder.trim_matches(['{', '}']);
+        let text = format!("is one file for several of the {} selected networks", rows.len());
+        return refuse(text, format!("put `{placeholder}` into the name, or select with `--{option}`"));
     }
     paths.iter().try_for_each(|path| check_new(path, args.force))
 }

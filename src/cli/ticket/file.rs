@@ -5,16 +5,26 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use crate::artifacts::Ticket;
+use crate::base::key::sha256;
 use crate::config::UsageError;
 use crate::system::files;
 
-/// Reads a ticket and checks its file.
+/// Reads a ticket and checks its file. Returns it with the SHA-256 of the file.
 ///
 /// # Errors
 /// Fails if the file cannot be read, is no ticket, or is damaged.
-pub(in crate::cli) fn read_ticket(path: &Path) -> Result<Ticket> {
+pub(in crate::cli) fn read_ticket_with_checksum(path: &Path) -> Result<(Ticket, String)> {
     let bytes = files::read(path)?;
-    Ticket::from_bytes(&bytes).with_context(|| format!("could not use `{}` as a ticket", path.display()))
+    let ticket = Ticket::from_bytes(&bytes);
+    Ok((ticket.with_context(|| format!("could not use `{}` as a ticket", path.display()))?, sha256(&bytes)))
+}
+
+/// Like [`read_ticket_with_checksum`], without the checksum.
+///
+/// # Errors
+/// Fails like [`read_ticket_with_checksum`].
+pub(super) fn read_ticket(path: &Path) -> Result<Ticket> {
+    Ok(read_ticket_with_checksum(path)?.0)
 }
 
 /// Checks that a file can be written: that there is none, or that it may be replaced.

@@ -13,7 +13,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 pub(super) use self::data::{TicketData, gpu_of};
-pub(super) use self::file::read_ticket;
+pub(super) use self::file::read_ticket_with_checksum;
 
 use crate::system::exit::Exit;
 

@@ -237,18 +237,21 @@ impl Fit<'_> {
         names.iter().copied().filter(|name| !used.contains(*name)).collect()
     }
 
-    /// Fails with a list if something does not fit. `fitting`: number of tensors that fit; `names`: those in the file.
+    /// Fails with a list if something does not fit. `fitting`: the number of tensors that do; `names`: those in the file.
     fn refuse_misfits(&self, misfits: &[String], fitting: usize, names: &BTreeSet<&str>) -> Result<(), String> {
         if misfits.is_empty() {
             return Ok(());
         }
         let unused = self.unused(names);
         let misfits: Vec<&str> = misfits.iter().map(String::as_str).collect();
-        let text = format!("{fitting} tensors fit, and {} do not: {}", misfits.len(), listed(&misfits));
+        let text = format!("{} of {} tensors do not fit: {}", misfits.len(), misfits.len() + fitting, listed(&misfits));
         if unused.is_empty() {
             return Err(text);
         }
-        Err(format!("{text}; without a use in it: {} (`names` maps names)", listed(&unused)))
+        Err(format!(
+            "{text}; the file also has {} (where names differ, `names = {{ linear1 = \"fc1\" }}` says which is which)",
+            listed(&unused)
+        ))
     }
 }
 

@@ -31,7 +31,16 @@ pub struct FileContents {
 }
 
 /// The files that an experiment names, by path: their contents, or why they cannot be used.
-pub type FilesByPath = BTreeMap<PathBuf, Result<Arc<FileContents>, String>>;
+pub type FilesByPath = BTreeMap<PathBuf, Result<Arc<FileContents>, UnusableFile>>;
+
+/// Why a file cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnusableFile {
+    /// It does not exist.
+    Missing,
+    /// It cannot be read, or is neither a ticket nor a state dict; with the reason.
+    Unreadable(String),
+}
 
 /// A use of a file: what determines a mask or weights that are taken from it. Part of the key of a training run.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,26 +101,29 @@ impl SourceFiles {
         files: &FilesByPath,
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut fitted = Self { pretrained: experiment.network.pretrained.clone(), ..Self::default() };
-        let mut mistakes: Vec<Diagnostic> = Vec::new();
+        // One mistake for each key: the files of other rounds and replicates are often missing or wrong alike.
+        let mut mistakes: Vec<FileMistake> = Vec::new();
         for NeededFile { key, file, which, path } in needed_files(experiment) {
-            let fit = match files.get(&path) {
+            let problem = match files.get(&path) {
                 Some(Ok(contents)) => {
                     let fit = Fit { network, file, contents };
                     fitted.checksums.insert(path.clone(), contents.sha256.clone());
-                    fitted.add(&fit, &FileUse::new(file, &contents.sha256, which), which)
+                    let added = fitted.add(&fit, &FileUse::new(file, &contents.sha256, which), which);
+                    added.err().map(|misfit| (misfit, "`lth ticket show FILE` shows what is in a ticket"))
                 }
-                Some(Err(error)) => Err(error.clone()),
-                None => Err("it was not read".to_owned()),
+                Some(Err(UnusableFile::Unreadable(error))) => Some((
+                    error.clone(),
+                    "name a ticket that `lth ticket export` wrote, or a state dict saved by safetensors",
+                )),
+                Some(Err(UnusableFile::Missing)) | None => Some((String::new(), MISSING)),
             };
-            // One mistake for each key: the files of other rounds and replicates are often missing or wrong alike.
-            if let Err(error) = fit
-                && mistakes.iter().all(|mistake| mistake.key != key)
-            {
-                let message = format!("could not use `{}`: {error}", path.display());
-                mistakes.push(Diagnostic::new(key, message).hint(hint(file)));
+            let Some((problem, hint)) = problem else { continue };
+            match mistakes.iter_mut().find(|mistake| mistake.key == key) {
+                Some(mistake) => mistake.others += 1,
+                None => mistakes.push(FileMistake { key, path, problem, hint, others: 0 }),
             }
         }
-        if mistakes.is_empty() { Ok(fitted) } else { Err(mistakes) }
+        if mistakes.is_empty() { Ok(fitted) } else { Err(mistakes.into_iter().map(FileMistake::diagnostic).collect()) }
     }
 
     /// Adds a mask or weights, unless they have been added.
@@ -176,6 +188,40 @@ impl SourceFiles {
     }
 }
 
+/// The advice for a missing file.
+const MISSING: &str = "`lth ticket export` writes tickets; a relative path is looked for beside the configuration, then \
+                       in the working directory";
+
+/// A file that cannot be used, for a key of the configuration.
+struct FileMistake {
+    key: String,
+    path: PathBuf,
+    /// Why it cannot be used; empty if it does not exist.
+    problem: String,
+    hint: &'static str,
+    /// Number of further files of the key that cannot be used.
+    others: usize,
+}
+
+impl FileMistake {
+    fn diagnostic(self) -> Diagnostic {
+        let Self { key, path, problem, hint, others } = self;
+        let path = path.display();
+        let others = if others == 0 { String::new() } else { format!("; nor can {others} more of this key be used") };
+        let message = if problem.is_empty() {
+            format!("there is no file `{path}`{others}")
+        } else {
+            format!("could not use `{path}`: {problem}{others}")
+        };
+        Diagnostic::new(key, message).hint(hint)
+    }
+}
+
+/// Returns the paths of the files that `file`, a source of an experiment, stands for.
+pub fn paths_of_source(experiment: &Experiment, file: &SourceFile) -> Vec<PathBuf> {
+    needed_files(experiment).into_iter().filter(|needed| needed.file == file).map(|needed| needed.path).collect()
+}
+
 /// Returns the paths of all files that an experiment takes masks or weights from, each once.
 pub fn source_file_paths(experiment: &Experiment) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = needed_files(experiment).into_iter().map(|needed| needed.path).collect();
@@ -213,10 +259,4 @@ fn needed_files(experiment: &Experiment) -> Vec<NeededFile<'_>> {
         }
     }
     needed
-}
-
-/// Returns the advice for a file that cannot be used.
-fn hint(file: &SourceFile) -> String {
-    let rounds = if file.has_rounds() { "; `at` chooses rounds" } else { "" };
-    format!("`lth ticket show FILE` shows what is in a ticket{rounds}")
 }

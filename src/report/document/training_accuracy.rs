@@ -59,8 +59,9 @@ fn explanation(equal: &EqualIterations) -> String {
         "All training runs are compared at equal iterations: {}. Training accuracy is measured on the first training \
          images, as many as there are validation images, without augmentation and dropout. The first table tests whether \
          it is higher than that of the dense network at some round: differences are taken within each replicate, after \
-         the mean over repeats. Held: the lower bound of some round is above 0, with Bonferroni's correction over the \
-         rounds. Not held: the 95% upper bounds of all rounds are below 0. Otherwise inconclusive.",
+         the mean over repeats. That it is higher at some round is `held` if the lower bound of some round is above 0, with \
+         Bonferroni's correction over the rounds; `not held` if the 95% upper bounds of all rounds are below 0; else \
+         `inconclusive`. The largest mean difference is that of any round, decided or not, with uncorrected bounds.",
         times.join(", ")
     )
 }
@@ -109,8 +110,8 @@ fn rise_table(rises: &[AccuracyRise<'_>]) -> Table {
         "higher than dense at some round",
         "rounds above",
         "rounds below",
-        "largest mean difference (points)",
-        "at weights remaining",
+        "largest mean difference of any round (points)",
+        "of the round at",
         "n",
     ]);
     for rise in rises {

@@ -24,9 +24,10 @@ pub(super) fn transfer(analysis: &RunAnalysis, level: usize) -> Vec<PageElement>
     let mut table = Table::new(header);
     table.rows = analysis.transfer.iter().map(row).collect();
     let text = format!(
-        "Networks whose mask and weights are from other experiments. Test accuracy at early stop minus that of the \
-         reference, paired by replicate: mean (one-sided 95% lower and upper bounds). The answers hold after Holm's \
-         correction for all comparisons of the arm.{}",
+        "Networks whose mask, and usually weights, are from files. Test accuracy at early stop minus that of the \
+         reference, paired by replicate: mean (one-sided 95% lower and upper bounds of this comparison alone). The answers \
+         hold after Holm's correction for all comparisons of the arm in both directions, so that bounds without 0 may go \
+         with `undecided`.{}",
         test_note(analysis)
     );
     let mut elements = vec![PageElement::Heading(level, "Transfer".to_owned())];

@@ -25,7 +25,7 @@ pub(crate) use self::sweep::SweptKey;
 pub(crate) use self::sweep_heat_map::sweep_heat_map;
 use super::checkpoints::Checkpoints;
 use super::equal_iterations::EqualIterations;
-use super::roles::{ArmRole, arm_roles, reinit_of};
+use super::roles::{ArmRole, arm_roles, is_dense, reinit_of};
 use super::run::Run;
 use super::transfer::TransferComparison;
 use crate::artifacts::{LandscapeRow, LastEvaluations, RobustnessData, RoundGroup, StabilityRow};
@@ -135,7 +135,7 @@ fn mean_point(x: f64, values: &[f64]) -> Option<ChartPoint> {
 /// Returns the style of the arm with an index, counted from 0: tickets and the dense network have solid lines, controls
 /// dashed ones, each with its own colour and marker.
 fn arm_style(index: usize, role: &ArmRole) -> SeriesStyle {
-    let is_solid = role.is_ticket || role.arm == DENSE;
+    let is_solid = role.is_ticket || is_dense(&role.arm);
     // Colours repeat after eight arms; the shift gives the repeated colours other markers and dashes.
     let shifted = index + index / COLOURS;
     SeriesStyle {

@@ -109,7 +109,7 @@ fn evaluate_adds_conditions_and_keeps_earlier_ones() {
     assert!(before.iter().all(|row| after.contains(row)));
     let report = fs::read_to_string(run_dir(runs).join("report/report.md")).unwrap();
     assert!(report.contains("## Robustness and calibration") && report.contains("### Accuracy by class"), "{report}");
-    assert!(report.contains("compared with the dense network, mean accuracy over 5 corruptions"), "{report}");
+    assert!(report.contains("compared with the dense network, mean accuracy over blur at 5 levels"), "{report}");
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn evaluate_refuses_bad_options() {
         (&["smoke", "--round", "7"], "there is no round 7"),
         (&["smoke", "--arm", "ticket"], "there is no arm `ticket`"),
         (&["smkoe"], "there is no run `smkoe`"),
-        (&["smoke", "--epsilon=-0.1"], "`-0.1` is not a finite number of at least 0"),
+        (&["smoke", "--epsilon", "-0.1"], "`-0.1` is not a finite number of at least 0"),
         (&["smoke", "--epsilon", "inf"], "`inf` is not a finite number"),
         (&["smoke", "--epsilon", "0.1,x"], "`x` is not a number"),
         (&["smoke", "--attack", "cw"], "there is no `cw`; one of: fgsm, pgd"),

@@ -17,7 +17,7 @@ fn files_that_are_no_ticket_or_damaged_are_refused_with_the_reason() {
         ticket_fails(runs, &["show", other.to_str().unwrap()], 1)
     };
     assert!(refused(b"PK\x03\x04 a pickle of torch.save").contains("no safetensors file"));
-    assert!(refused(&bytes[..bytes.len() - 4]).contains("no safetensors file, or damaged"));
+    assert!(refused(&bytes[..bytes.len() - 4]).contains("no safetensors file, or cut off or damaged"));
     let mut tensors = bytes.clone();
     *tensors.last_mut().unwrap() ^= 1;
     assert!(refused(&tensors).contains("its tensors are damaged or were changed"), "{}", refused(&tensors));

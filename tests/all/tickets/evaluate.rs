@@ -54,7 +54,7 @@ fn tickets_in_files_are_measured_as_in_their_run() {
         assert_eq!(sorted(&out, name), sorted(&run, name), "{name}");
     }
     let report = fs::read_to_string(out.join("report.md")).unwrap();
-    assert!(report.contains("compared with the dense network, mean accuracy over 5 corruptions"), "{report}");
+    assert!(report.contains("compared with the dense network, mean accuracy over blur at 5 levels"), "{report}");
     assert!(out.join("figures/robustness.svg").is_file(), "{report}");
     assert!(stdout(&printed).contains("report in"), "{}", stdout(&printed));
     // The report is written again.
@@ -97,6 +97,7 @@ fn tickets_of_several_runs_have_the_name_of_their_run() {
     run_ok(SMOKE, runs, &["replicates=1", "rounds=1"]);
     let path = export(runs, "winning_ticket", 1, "t.safetensors");
     let elsewhere = tempfile::tempdir().unwrap();
+    let dense = export(runs, "dense", 0, "d.safetensors");
     let other_runs = elsewhere.path().join("other");
     run_ok(SMOKE, &other_runs, &["replicates=1", "rounds=1", "train.lr=3e-3"]);
     let other = export(&other_runs, "winning_ticket", 1, "u.safetensors");
@@ -105,6 +106,15 @@ fn tickets_of_several_runs_have_the_name_of_their_run() {
         let name = format!("{}/winning_ticket", dir.file_name().unwrap().to_str().unwrap());
         assert!(printed.contains(&name), "{printed}");
     }
+    // Each is compared with the dense network of its run.
+    let out = elsewhere.path().join("report");
+    let files = [&path, &dense, &other].map(|path| path.to_str().unwrap());
+    evaluate_ok(runs, &[&files[..], &["--out", out.to_str().unwrap()]].concat());
+    let report = fs::read_to_string(out.join("report.md")).unwrap().replace('\\', "");
+    let name = run_dir(runs).file_name().unwrap().to_str().unwrap().to_owned();
+    assert!(report.contains(&format!("{name}/winning_ticket compared with the dense network")), "{report}");
+    assert!(report.contains(&format!("| {name}/winning_ticket | {name}/dense | 1 |")), "{report}");
+    assert!(report.contains("### Accuracy by class"), "{report}");
     // Other test images.
     let fewer_runs = elsewhere.path().join("fewer");
     run_ok(SMOKE, &fewer_runs, &["replicates=1", "rounds=1", "data.test_limit=50"]);
@@ -126,8 +136,14 @@ fn evaluate_refuses_files_that_it_cannot_use() {
     lth::system::files::write(&foreign, b"no ticket").unwrap();
     let foreign = foreign.to_str().unwrap();
     let out = runs.join("out").to_str().unwrap().to_owned();
-    let cases: [(&[&str], i32, &str); 7] = [
-        (&[path, "--arm", "dense"], 2, "`--arm` and `--round` choose networks of a run"),
+    let report = run_dir(runs).join("report");
+    let (runs_text, report) = (runs.to_str().unwrap(), report.to_str().unwrap());
+    let cases: [(&[&str], i32, &str); 11] = [
+        (&[path, "--arm", "dense"], 2, "are for a run, and these are files"),
+        (&[path, "--events", "e.jsonl"], 2, "are for a run, and these are files"),
+        (&[runs_text], 2, "is a folder with tickets, and no run"),
+        (&[path, "--out", path], 2, "is a file"),
+        (&[path, "--out", report], 2, "holds another report"),
         (&[path, "smoke"], 2, "`smoke` is not a file of a ticket"),
         (&["smoke", "--out", &out], 2, "`--out` is for tickets in files"),
         (&[path, foreign], 1, "foreign.safetensors` as a ticket"),

@@ -90,7 +90,14 @@ fn one_file_takes_one_network_and_a_pattern_takes_several() {
     run_ok(SMOKE, runs, &[]);
     let one = runs.join("one.safetensors");
     let message = ticket_fails(runs, &["export", "smoke", "--arm", "winning_ticket", "-o", one.to_str().unwrap()], 2);
-    assert!(message.contains("is one file for 4 networks") && message.contains("{replicate}"), "{message}");
+    assert!(message.contains("is one file for several of the 4") && message.contains("put `{round}`"), "{message}");
+    let unknown =
+        ticket_fails(runs, &["export", "smoke", "-o", runs.join("t_{rond}.safetensors").to_str().unwrap()], 2);
+    assert!(unknown.contains("has `{rond}`, which stands for nothing"), "{unknown}");
+    let repeats = runs.join("{arm}_{replicate}_{round}.safetensors");
+    let repeats =
+        ticket_fails(runs, &["export", "smoke", "--arm", "random_reinit", "-o", repeats.to_str().unwrap()], 2);
+    assert!(repeats.contains("put `{repeat}` into the name"), "{repeats}");
     let pattern = runs.join("t_{replicate}_{round}.safetensors");
     ticket_ok(runs, &["export", "smoke", "--arm", "winning_ticket", "-o", pattern.to_str().unwrap()]);
     for (replicate, round) in [(1, 1), (1, 2), (2, 1), (2, 2)] {

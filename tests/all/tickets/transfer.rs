@@ -179,3 +179,36 @@ fn transfer_experiments_of_this_repository_are_planned_with_their_tickets() {
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
     assert_eq!(plan["trainings"], 1 + 20 + 3 * 3);
 }
+
+#[test]
+fn relative_files_are_found_beside_the_configuration_and_from_any_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let lth_from = |from: &Path, args: &[&str]| {
+        lth().args(args).current_dir(from).env("LTH_RUNS_DIR", here.join("runs")).output().unwrap()
+    };
+    let pattern = tickets(&here.join("source"));
+    for place in ["tickets", "configs/tickets"] {
+        fs::create_dir_all(here.join(place)).unwrap();
+    }
+    // A damaged file in the working directory is not the one meant; round 2 alone is needed.
+    lth::system::files::write(&here.join("tickets/1_2.safetensors"), b"damaged").unwrap();
+    let found = here.join("configs/tickets/1_2.safetensors");
+    fs::copy(pattern.replace("{replicate}", "1").replace("{round}", "2"), &found).unwrap();
+    let arm =
+        "[arms.a]\nmask = { file = \"tickets/{replicate}_{round}.safetensors\" }\nweights = \"rewind\"\nat = [2]\n";
+    let text = experiment("", &(network() + arm)).replace("replicates = 2", "replicates = 1");
+    lth::system::files::write(&here.join("configs/target.toml"), text.as_bytes()).unwrap();
+    let run = lth_from(here, &["run", "configs/target.toml", "-q"]);
+    assert!(run.status.success(), "{}", stderr(&run));
+    assert!(stdout(&run).contains("Transfer of a at 1 size"), "{}", stdout(&run));
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let verified = lth_from(elsewhere.path(), &["verify", "target"]);
+    assert!(verified.status.success(), "{}{}", stdout(&verified), stderr(&verified));
+    fs::remove_file(found).unwrap();
+    let evaluate = lth_from(elsewhere.path(), &["evaluate", "target"]);
+    let error = stderr(&evaluate);
+    assert_eq!((evaluate.status.code(), error.matches("there is no file").count()), (Some(2), 1), "{error}");
+    assert!(error.contains("tickets/1_2.safetensors"), "{error}");
+}
