@@ -34,7 +34,7 @@ pub(crate) fn ticket_robustness_page(
     elements.extend(section(data, roles, &note, 2));
     elements.push(PageElement::Heading(2, "Where these numbers come from".to_owned()));
     let mut table = Table::new(["file", "its SHA-256", "key of the training run"]);
-    let row = |file: &TicketFile| [&file.path, &file.sha256, &file.key].map(|text| Cell::text(text)).into();
+    let row = |file: &TicketFile| [&file.path, &file.sha256, &file.key].map(Cell::text).into();
     table.rows = files.iter().map(row).collect();
     elements.push(PageElement::Table(table));
     Page { title: format!("Robustness of {}", count_of(files.len() as u64, "ticket")), elements }
