@@ -273,7 +273,7 @@ mod tests {
         data.robustness.retain(|row| row.level.is_none() || row.arm != "reinit");
         let table = robustness_table(&data);
         let cell = |arm: &str| table.rows.iter().find(|row| row[0].as_str() == arm).unwrap()[4].as_str().to_owned();
-        assert_eq!((cell("dense").as_str(), cell("reinit").as_str()), ("75.00 (74.00–76.00)", "-"));
+        assert_eq!((cell("dense").as_str(), cell("reinit").as_str()), ("75.00 (74.00–76.00)", "–"));
         assert!(!measures_note(&data).contains("left out"), "{}", measures_note(&data));
     }
 
