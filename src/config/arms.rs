@@ -10,6 +10,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::allocation::Allocation;
 use super::checker::{Checker, is_positive};
 use super::mistakes::diagnostic::Diagnostic;
 use super::source_file::{FileWeights, NamedOrFile, SourceFile};
@@ -30,6 +31,8 @@ pub struct Arms<A = Arm>(pub Vec<(String, A)>);
 pub struct Arm {
     /// The source of the masks.
     pub mask: MaskSource,
+    /// How the number of weights is divided among the layers; `None` for what the mask's source and `[prune]` say.
+    pub allocation: Option<Allocation>,
     /// The source of the initial weights.
     pub weights: WeightSource,
     /// Repetitions of this arm within a replicate, at least 1.
@@ -47,6 +50,10 @@ pub struct Arm {
 pub(super) struct ArmKeys {
     /// The source of the masks.
     mask: MaskSource,
+    /// With the masks `random`, `one_shot` and `magnitude_at_init`: how the number of weights is divided among the layers.
+    /// Without it, as the named arm and `[prune]` say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    allocation: Option<Allocation>,
     /// The source of the initial weights: a name, or weights in a file.
     weights: NamedOrFile<WeightSourceKind>,
     /// With `rewind`: the time of the dense training run to rewind to, in iterations (`500it`) or epochs (`2ep`); without
@@ -254,6 +261,13 @@ impl ArmKeys {
                      mask has one";
         checker.only_with_owner_unhinted(&format!("{key}.at"), self.at.is_some(), can_choose_rounds, owner);
         checker.only_with_owner_unhinted(&format!("{key}.every"), self.every.is_some(), can_choose_rounds, owner);
+        let is_allocated =
+            matches!(self.mask, MaskSource::Random(_) | MaskSource::OneShot(_) | MaskSource::MagnitudeAtInit(_));
+        let owner = "the masks `random`, `one_shot` and `magnitude_at_init`, whose sizes are given";
+        checker.only_with_owner_unhinted(&format!("{key}.allocation"), self.allocation.is_some(), is_allocated, owner);
+        let has_scores = !matches!(self.mask, MaskSource::Random(_)) || self.allocation != Some(Allocation::Global);
+        let message = "`global` ranks scores, and a random mask has none: `uniform` gives every layer the same density";
+        checker.require(&format!("{key}.allocation"), has_scores, message);
         checker.push_error(self.weight_source(key));
     }
 
@@ -317,7 +331,14 @@ impl ArmKeys {
     /// Fails if a key that the source of the weights requires is missing.
     fn resolve(self, key: &str) -> Result<Arm, Diagnostic> {
         let weights = self.weight_source(key)?;
-        Ok(Arm { weights, mask: self.mask, repeats: self.repeats, at: self.at, every: self.every })
+        Ok(Arm {
+            weights,
+            mask: self.mask,
+            allocation: self.allocation,
+            repeats: self.repeats,
+            at: self.at,
+            every: self.every,
+        })
     }
 }
 
@@ -332,7 +353,7 @@ fn check_grid(key: &str, grid: &[f64], checker: &mut Checker) {
 
 impl From<Arm> for ArmKeys {
     fn from(arm: Arm) -> Self {
-        let Arm { mask, weights, repeats, at, every } = arm;
+        let Arm { mask, allocation, weights, repeats, at, every } = arm;
         let source = match &weights {
             WeightSource::Rewind { .. } => NamedOrFile::Named(WeightSourceKind::Rewind),
             WeightSource::Reinit => NamedOrFile::Named(WeightSourceKind::Reinit),
@@ -350,6 +371,7 @@ impl From<Arm> for ArmKeys {
         };
         Self {
             mask,
+            allocation,
             weights: source,
             rewind_to: rewind.map(|target| target.time),
             rewind_optimizer: rewind.and_then(|target| target.optimizer_state),

@@ -30,6 +30,7 @@ mod read;
 
 // Step 3: the sections and the types of their values.
 mod architecture;
+mod allocation;
 mod arms;
 mod checker;
 mod count_or_auto;
@@ -66,6 +67,7 @@ mod schema;
 #[cfg(test)]
 pub mod test_support;
 
+pub use allocation::Allocation;
 pub use architecture::Architecture;
 pub use arms::{Arm, Arms, DENSE_ARM, MaskSource, RewindOptimizerState, RewindTarget, TargetSize, WeightSource};
 pub use count_or_auto::CountOrAuto;

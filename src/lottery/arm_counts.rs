@@ -7,8 +7,9 @@ use super::arm_graph;
 use super::resolved::ResolvedExperiment;
 use super::source_files::FittedMask;
 use crate::base::units::Round;
-use crate::config::{Arm, Diagnostic, Experiment, SourceFile};
-use crate::prune::RemainingCounts;
+use crate::config::{Allocation, Arm, Diagnostic, Experiment, SourceFile};
+use crate::network::{PrunableTensor, WeightKind};
+use crate::prune::{AllocatedLayer, AllocationError, RemainingCounts, allocate};
 
 /// The numbers of weights that the masks of an arm keep.
 #[derive(Clone)]
@@ -26,6 +27,53 @@ impl ArmCounts {
             Self::ByRound(counts) => counts[round.0 as usize].clone(),
             Self::OfFiles(counts) => counts[&(replicate, round.0)].clone(),
         }
+    }
+
+    /// Returns the counts with the number of each of `rounds` divided among the layers by `allocation`. `name`: the arm's
+    /// name.
+    ///
+    /// # Errors
+    /// Fails if no allocation reaches a number.
+    pub(super) fn allocated(
+        &self,
+        name: &str,
+        allocation: Allocation,
+        rounds: &[Round],
+        resolved: &ResolvedExperiment,
+    ) -> Result<Self, Diagnostic> {
+        let weights = resolved.network.weights();
+        let included = resolved.pruning.included();
+        let layer = |(weight, is_included): (&'_ PrunableTensor, bool)| AllocatedLayer {
+            shape: weight.parameter.shape.clone(),
+            is_included,
+            is_output: weight.kind == WeightKind::Output,
+        };
+        let layers: Vec<AllocatedLayer> = weights.iter().zip(included).map(layer).collect();
+        let last = rounds.iter().map(|round| round.0).max().unwrap_or(0);
+        let dense = RemainingCounts { kept: resolved.network.weights_total(), layers: None };
+        let mut counts = vec![dense; last as usize + 1];
+        for &round in rounds {
+            let kept = self.of(1, round).kept;
+            let layers = allocate(allocation, kept, &layers).map_err(|error| {
+                let layer_name = |index: usize| &weights[index].layer;
+                let message = match error {
+                    AllocationError::EmptyLayer(layer) => format!(
+                        "`{}` leaves no weight in `{}` at round {round}, where the network keeps {kept}",
+                        allocation.as_str(),
+                        layer_name(layer)
+                    ),
+                    AllocationError::TooFew { layer, least } => format!(
+                        "`{}` keeps at least {least} weights, up to `{}`, and {kept} are to be kept at round {round}",
+                        allocation.as_str(),
+                        layer_name(layer)
+                    ),
+                };
+                let hint = "choose another allocation, larger masks, or earlier rounds with `at`";
+                Diagnostic::new(format!("arms.{name}.allocation"), message).hint(hint)
+            })?;
+            counts[round.0 as usize] = RemainingCounts { kept, layers };
+        }
+        Ok(Self::ByRound(Arc::new(counts)))
     }
 
     /// Returns the numbers of weights that the masks in the files of an arm keep. `name`: the arm's name.

@@ -134,6 +134,8 @@ pub fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &M
                 "a random mask with other counts in a layer"
             );
         }
+        // Its counts are checked as those of every mask are.
+        MaskRule::RandomAllocated => {}
         MaskRule::File(file) => {
             invariant!(*mask == context.file_mask(file, training)?, "a mask other than that in its file");
         }

@@ -30,6 +30,7 @@ impl TrainingSpec {
             MaskRule::Dense
             | MaskRule::OneShot { .. }
             | MaskRule::MagnitudeAtInit
+            | MaskRule::RandomAllocated
             | MaskRule::Of { .. }
             | MaskRule::File(_)
             | MaskRule::Random { .. } => None,

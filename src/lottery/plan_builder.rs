@@ -197,6 +197,11 @@ impl<'a> PlanBuilder<'a> {
                 _ => ArmCounts::ByRound(Arc::clone(counts_by_round)),
             },
         };
+        let rounds: Vec<Round> = arm_graph::rounds(arm, experiment).into_iter().map(Round).collect();
+        let counts = match arm.allocation {
+            Some(allocation) => counts.allocated(name, allocation, &rounds, resolved)?,
+            None => counts,
+        };
         let iteration = |key: &str, time: Option<TrainingTime>| {
             let iteration = time.map_or(0, |time| time.to_iterations(resolved.iterations_per_epoch));
             if iteration < experiment.train.iterations {
@@ -222,7 +227,6 @@ impl<'a> PlanBuilder<'a> {
                 mask_source.map_or((Iteration(0), Iteration(0)), |arm| (arm.rewind_to, arm.starts_at))
             }
         };
-        let rounds = arm_graph::rounds(arm, experiment).into_iter().map(Round).collect();
         Ok(ResolvedArm { name, arm, rounds, source, counts, rewind_to, starts_at })
     }
 
@@ -236,7 +240,9 @@ impl<'a> PlanBuilder<'a> {
             MaskSource::Iterative => MaskRule::Prune { parent: previous, reference: self.reference_point(coords) },
             // Round 1 of a chain prunes the dense network too. The same rule gives the same key, so that it is one
             // training run.
-            MaskSource::OneShot(TargetSize::Like(_)) if coords.round == Round(1) && self.is_chain(*source) => {
+            MaskSource::OneShot(TargetSize::Like(_))
+                if coords.round == Round(1) && self.is_chain(*source) && arm.allocation.is_none() =>
+            {
                 MaskRule::Prune { parent: dense, reference: ReferencePoint::Initial }
             }
             MaskSource::OneShot(_) => MaskRule::OneShot { parent: dense },
@@ -245,6 +251,7 @@ impl<'a> PlanBuilder<'a> {
                 MaskRule::File(self.resolved.files.mask_use(file, coords.replicate, coords.round.0))
             }
             MaskSource::Of(_) => MaskRule::Of { parent: self.trainings[self.referred_training(coords, *source)].key },
+            MaskSource::Random(_) if arm.allocation.is_some() => MaskRule::RandomAllocated,
             MaskSource::Random(_) => {
                 MaskRule::Random { like: self.trainings[self.referred_training(coords, *source)].key }
             }

@@ -202,6 +202,11 @@ fn make_mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mas
         MaskRule::Random { like } => {
             Ok(random_mask(&artifacts.mask(like)?, &mut context.stream(training, Purpose::Mask).generator(0)))
         }
+        MaskRule::RandomAllocated => {
+            let counts = training.counts.layers.as_deref().context("a random mask without counts of layers")?;
+            let like = first_weights(&study.resolved.network, counts);
+            Ok(random_mask(&like, &mut context.stream(training, Purpose::Mask).generator(0)))
+        }
         MaskRule::File(file) => context.file_mask(file, training),
     }
 }
@@ -245,6 +250,16 @@ fn make_start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareCont
         }
         StartRule::File { file, .. } => context.file_state(file, draws.replicate),
     }
+}
+
+/// Returns a mask that keeps the first weights of each layer, as many as `counts` says.
+fn first_weights(network: &Network, counts: &[u64]) -> Mask {
+    let Mask(mut layers) = all_ones(network);
+    for (layer, &count) in layers.iter_mut().zip(counts) {
+        let kept = usize::try_from(count).unwrap_or(usize::MAX).min(layer.kept.len());
+        layer.kept[kept..].fill(false);
+    }
+    Mask(layers)
 }
 
 /// Returns the mask of the dense network, which keeps every weight.

@@ -53,6 +53,8 @@ pub enum MaskRule {
         /// The other training run.
         like: ContentHash,
     },
+    /// A uniformly random mask with the counts of this training run in every layer.
+    RandomAllocated,
     /// The mask in a file.
     File(FileUse),
 }
@@ -80,6 +82,7 @@ impl MaskRule {
             Self::MagnitudeAtInit => one_step_content(json!({ "at_init": "magnitude" }), prune_content, counts),
             Self::Of { parent } => json!({ "of": parent }),
             Self::Random { like } => json!({ "random": like }),
+            Self::RandomAllocated => json!({ "random_to": counts.layers }),
             Self::File(file) => json!({ "from": file.content }),
         }
     }

@@ -142,7 +142,7 @@ impl TrainingSpec {
     pub fn dependencies(&self) -> Vec<(&ContentHash, Dependency)> {
         let mut outputs = Vec::new();
         match &self.mask {
-            MaskRule::Dense | MaskRule::MagnitudeAtInit | MaskRule::File(_) => {}
+            MaskRule::Dense | MaskRule::MagnitudeAtInit | MaskRule::RandomAllocated | MaskRule::File(_) => {}
             MaskRule::Prune { parent, reference } => {
                 outputs.push((parent, Dependency::FinalWeights));
                 if let ReferencePoint::TrainingStart { start, .. } = reference {

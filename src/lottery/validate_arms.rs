@@ -63,9 +63,14 @@ fn check_repeats(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagn
     }
 }
 
-/// Returns whether an arm takes the masks of the arm it refers to, and not only their sizes.
+/// Returns whether an arm takes the masks of the arm it refers to, or their sizes by layer, and not only the number of all
+/// weights.
 fn takes_mask(arm: &Arm) -> bool {
-    matches!(arm.mask, MaskSource::Of(_) | MaskSource::Random(_))
+    match arm.mask {
+        MaskSource::Of(_) => true,
+        MaskSource::Random(_) => arm.allocation.is_none(),
+        _ => false,
+    }
 }
 
 /// Returns whether the weights or the masks of an arm are drawn at random, so that its repeats differ. A random mask

@@ -3,11 +3,13 @@
 //! A round of pruning computes how many weights remain ([`PruningRates::after_round`], before anything is trained),
 //! scores the weights ([`scores`]), and prunes those with the lowest scores ([`PruningRates::prune_to`]).
 
+mod allocation;
 mod criterion;
 mod random;
 mod rates;
 mod select;
 
+pub use allocation::{AllocatedLayer, AllocationError, allocate};
 pub use criterion::{LayerWeights, scores};
 pub use random::random_mask;
 pub use rates::{PruningRates, RemainingCounts, ScoreInputs};

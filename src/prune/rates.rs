@@ -37,8 +37,8 @@ enum RateRule {
 pub struct RemainingCounts {
     /// Over the whole network.
     pub kept: u64,
-    /// Per layer, in the network's order. `None` with scope `global`: the included layers share one ranking of scores,
-    /// so that the counts depend on trained weights.
+    /// Per layer, in the network's order. `None` with scope or allocation `global`: the included layers share one ranking
+    /// of scores, so that the counts depend on trained weights.
     pub layers: Option<Vec<u64>>,
 }
 
@@ -90,12 +90,13 @@ impl PruningRates {
         })
     }
 
-    /// Returns the number of weights that each layer keeps. With scope `global` the numbers depend on trained weights:
+    /// Returns the number of weights that each layer keeps. Without numbers in `counts` they depend on trained weights:
     /// each included layer is expected to keep the same share. `sizes` as in [`PruningRates::after_round`].
     pub fn expected_per_layer(&self, counts: &RemainingCounts, sizes: &[u64]) -> Vec<u64> {
-        let RateRule::Global { included, .. } = &self.rule else {
-            return counts.layers.clone().unwrap_or_else(|| sizes.to_vec());
-        };
+        if let Some(layers) = &counts.layers {
+            return layers.clone();
+        }
+        let included = &self.included();
         let total = sizes.iter().sum::<u64>();
         let rankable = total - excluded_weights(sizes, included);
         let pruned = total - counts.kept;
@@ -125,31 +126,35 @@ impl PruningRates {
         }
     }
 
-    /// Returns `mask` with the weights of the lowest scores pruned, so that `counts` remain. Ties are broken at random,
-    /// by the stream of `inputs`.
+    /// Returns `mask` with the weights of the lowest scores pruned, so that `counts` remain: within each layer if `counts`
+    /// has the numbers of the layers, else in one ranking of all layers that are pruned. Ties are broken at random, by the
+    /// stream of `inputs`.
     ///
     /// # Errors
-    /// Fails if a tensor of `inputs` is missing or does not have the size of its mask (the message names it), or if
-    /// `counts` has no counts per layer although the scope is `layerwise`.
+    /// Fails if a tensor of `inputs` is missing or does not have the size of its mask (the message names it).
     pub fn prune_to(&self, counts: &RemainingCounts, mask: &Mask, inputs: &ScoreInputs<'_>) -> Result<Mask, String> {
         let scores = inputs.scores(mask)?;
         let tie_break = TieBreak::new(inputs.stream);
         let mut pruned = mask.clone();
-        match (&self.rule, &counts.layers) {
-            (RateRule::Layerwise(_), Some(remaining)) => {
-                let layers = pruned.0.iter_mut().zip(&scores).zip(remaining);
-                for (index, ((layer, scores), &remaining)) in layers.enumerate() {
-                    let count = layer.kept_count().saturating_sub(remaining);
-                    prune_lowest(scores, &mut layer.kept, count, |weight| tie_break.rank(index, weight));
-                }
+        if let Some(remaining) = &counts.layers {
+            let layers = pruned.0.iter_mut().zip(&scores).zip(remaining);
+            for (index, ((layer, scores), &remaining)) in layers.enumerate() {
+                let count = layer.kept_count().saturating_sub(remaining);
+                prune_lowest(scores, &mut layer.kept, count, |weight| tie_break.rank(index, weight));
             }
-            (RateRule::Layerwise(_), None) => return Err("no count for each layer".to_owned()),
-            (RateRule::Global { included, .. }, _) => {
-                let count = mask.kept_total().saturating_sub(counts.kept);
-                prune_across_layers(&mut pruned, included, &scores, count, &tie_break);
-            }
+        } else {
+            let count = mask.kept_total().saturating_sub(counts.kept);
+            prune_across_layers(&mut pruned, &self.included(), &scores, count, &tie_break);
         }
         Ok(pruned)
+    }
+
+    /// Returns whether each layer is pruned, in the network's order.
+    pub fn included(&self) -> Vec<bool> {
+        match &self.rule {
+            RateRule::Layerwise(rates) => rates.iter().map(|&rate| rate > Fraction::ZERO).collect(),
+            RateRule::Global { included, .. } => included.clone(),
+        }
     }
 }
 

@@ -139,8 +139,9 @@ fn basis(time: &TimeEstimate) -> String {
 /// Returns a table with a row for each round and mask size. Most arms have the same counts at a round, which are listed
 /// once. If an arm has other counts at a round (an arm with a grid), a column names the first arm of each size.
 ///
-/// The columns of the layers are left out, and a line below the table says so, where they are decided by training or
-/// would make the table wider than [`WIDTH`].
+/// The weights of the layers are in columns of the table, or in a second table where the first would be wider than
+/// [`WIDTH`]. They are left out, and a line says so, where training decides all of them, or where the second table would be
+/// too wide too.
 fn by_round(estimate: &Estimate) -> String {
     let mut sizes: Vec<&RoundEstimate> = Vec::new();
     for round in &estimate.rounds {
@@ -156,18 +157,41 @@ fn by_round(estimate: &Estimate) -> String {
         .find_map(|round| round.layers.as_ref())
         .map(|kept| kept.keys().map(String::as_str).collect())
         .unwrap_or_default();
-    let is_known = sizes.iter().all(|round| round.layers.is_some());
-    let with_layers = render(&size_table(&sizes, &layers));
-    let fits = with_layers.lines().all(|line| line.chars().count() <= WIDTH);
-    if is_known && fits {
-        return with_layers;
+    if layers.is_empty() {
+        let reason = "weights of each layer: decided by training (`global`)\n";
+        return render(&size_table(&sizes, &[])) + reason;
     }
-    let reason = if is_known {
-        format!("{} layers: too wide for this table; `--json` has the weights of each", layers.len())
+    let fits = |text: &str| text.lines().all(|line| line.chars().count() <= WIDTH);
+    let is_partial = sizes.iter().any(|round| round.layers.is_none());
+    let note = if is_partial { "weights of the other layers: decided by training (`global`)\n" } else { "" };
+    let one_table = render(&size_table(&sizes, &layers));
+    if fits(&one_table) {
+        return one_table + note;
+    }
+    let layer_table = render(&layer_table(&sizes, &layers));
+    let layer_table = if fits(&layer_table) {
+        format!("\n{layer_table}{note}")
     } else {
-        "weights of each layer: decided by training (`scope = \"global\"`)".to_owned()
+        format!("{} layers: too wide for this table; `--json` has the weights of each\n", layers.len())
     };
-    format!("{}{reason}\n", render(&size_table(&sizes, &[])))
+    render(&size_table(&sizes, &[])) + &layer_table
+}
+
+/// Returns the table of the weights of `layers`, with a row for each of the mask sizes `sizes`.
+fn layer_table(sizes: &[&RoundEstimate], layers: &[&str]) -> Table {
+    let mut table = Table::new(["arm", "round"].into_iter().chain(layers.iter().copied()));
+    let row = |size: &&RoundEstimate| {
+        let cells = vec![Cell::text(&size.arm), Cell::number(size.round)];
+        cells.into_iter().chain(layer_cells(size, layers)).collect()
+    };
+    table.rows = sizes.iter().map(row).collect();
+    table
+}
+
+/// Returns a cell with the number of weights of each of `layers`.
+fn layer_cells<'a>(size: &'a RoundEstimate, layers: &'a [&str]) -> impl Iterator<Item = Cell> + 'a {
+    let kept = |layer: &&str| size.layers.as_ref().and_then(|layers| layers.get(*layer).copied());
+    layers.iter().map(move |layer| Cell::optional(kept(layer).map(with_thousands)))
 }
 
 /// Returns the table of the mask sizes `sizes`, with columns for these layers.
@@ -183,8 +207,7 @@ fn size_table(sizes: &[&RoundEstimate], layers: &[&str]) -> Table {
         row.push(Cell::number(percent(size.weights_remaining)));
         row.push(Cell::number(with_thousands(size.weights_kept)));
         row.push(Cell::text(&size.engine));
-        let kept = |layer: &&str| size.layers.as_ref().and_then(|layers| layers.get(*layer).copied());
-        row.extend(layers.iter().map(|layer| Cell::optional(kept(layer).map(with_thousands))));
+        row.extend(layer_cells(size, layers));
         table.rows.push(row);
     }
     table

@@ -252,6 +252,64 @@ fn plan_shows_grid_of_arm_beside_rounds() {
 }
 
 #[test]
+fn allocations_are_planned_and_kept_exactly() {
+    let runs = tempfile::tempdir().unwrap();
+    let arms = [
+        "arms.erk={mask={random=\"winning_ticket\"},allocation=\"erk\",weights=\"reinit\"}",
+        "arms.balanced={mask={one_shot={like=\"winning_ticket\"}},allocation=\"balanced\",weights=\"rewind\"}",
+        "arms.ranked={mask={magnitude_at_init={like=\"winning_ticket\"}},allocation=\"global\",weights=\"rewind\"}",
+    ];
+    let sets = ["--set", arms[0], "--set", arms[1], "--set", arms[2], "--set", "replicates=1"];
+    let plan = json(&[&["plan", SMOKE, "--json"], &sets[..]].concat(), runs.path());
+    let planned = |arm: &str, round: u64| {
+        let rounds = plan["rounds"].as_array().unwrap();
+        rounds.iter().find(|row| row["arm"] == arm && row["round"] == round).unwrap().clone()
+    };
+    // 25,000 - 26,000 weights in layers of 784 x 32, 32 x 16 and 16 x 10; `balanced` keeps the two small ones whole.
+    let kept = planned("winning_ticket", 2)["weights_kept"].as_u64().unwrap();
+    let balanced = planned("balanced", 2)["layers"].clone();
+    assert_eq!(balanced, serde_json::json!({ "linear1": kept - 512 - 160, "linear2": 512, "output": 160 }));
+    let erk = planned("erk", 2)["layers"].clone();
+    assert_eq!(erk.as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum::<u64>(), kept);
+    assert_eq!((&erk["linear2"], &erk["output"]), (&serde_json::json!(512), &serde_json::json!(160)), "{erk}");
+    assert!(planned("ranked", 2)["layers"].is_null());
+    let text = stdout(&output(&[&["plan", SMOKE], &sets[..]].concat(), runs.path()));
+    assert!(text.contains("decided by training (`global`)"), "{text}");
+
+    run_ok(SMOKE, runs.path(), &[arms[0], arms[1], arms[2], "replicates=1"]);
+    let layers = rows(&run_dir(runs.path()), "layers.csv");
+    for arm in ["erk", "balanced"] {
+        for row in layers.iter().filter(|row| row["arm"] == arm) {
+            let round = row["round"].parse().unwrap();
+            let expected = planned(arm, round)["layers"][row["layer"].as_str()].to_string();
+            assert_eq!(row["weights_kept"], expected, "{row:?}");
+        }
+    }
+    let verified = output(&["verify", "smoke", "--deep", "--retrain", "9"], runs.path());
+    assert!(verified.status.success(), "{}", stdout(&verified));
+}
+
+#[test]
+fn allocations_that_cannot_be_are_refused_at_their_key() {
+    let runs = tempfile::tempdir().unwrap();
+    let refused = |arm: &str| {
+        let refused = output(&["plan", SMOKE, "--set", &format!("arms.a={{{arm},weights=\"reinit\"}}")], runs.path());
+        assert_eq!(refused.status.code(), Some(2), "{}", stdout(&refused));
+        stderr(&refused)
+    };
+    let random = refused("mask={random=\"winning_ticket\"},allocation=\"global\"");
+    assert!(random.contains("a random mask has none"), "{random}");
+    let chain = refused("mask=\"iterative\",allocation=\"erk\"");
+    assert!(chain.contains("arms.a.allocation") && chain.contains("`random`, `one_shot`"), "{chain}");
+    let unknown = refused("mask={random=\"winning_ticket\"},allocation=\"ekr\"");
+    assert!(unknown.contains("unknown value `ekr`") && unknown.contains("erk"), "{unknown}");
+    let empty = refused("mask={one_shot={cut=[0.9999]}},allocation=\"uniform\"");
+    assert!(empty.contains("`uniform` leaves no weight in `linear2` at round 1"), "{empty}");
+    let few = refused("mask={one_shot={cut=[0.9]}},allocation=\"uniform_plus\"");
+    assert!(few.contains("`uniform_plus` keeps at least 25120 weights"), "{few}");
+}
+
+#[test]
 fn check_prints_every_value_with_origin() {
     let runs = tempfile::tempdir().unwrap();
     let text = stdout(&output(&["check", SMOKE, "--set", "train.lr=0.5"], runs.path()));

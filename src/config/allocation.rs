@@ -1,0 +1,40 @@
+//! `allocation` of an arm: how the number of kept weights is divided among the layers.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How the number of weights that a mask keeps is divided among the prunable layers. Numbers are exact, and a layer whose
+/// share would exceed its size is kept whole, whereupon the other layers share the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Allocation {
+    /// By one ranking of the scores of all layers, whose numbers are known after scoring only. Not for random masks.
+    Global,
+    /// The same density in every layer.
+    Uniform,
+    /// The first layer whole, the output layer at a density of at least 0.2, and the same density in the others (Gale et
+    /// al. 2019, arXiv 1902.09574).
+    UniformPlus,
+    /// Erdős–Rényi: densities in proportion to (inputs + outputs) / (inputs · outputs) of the layer, without regard to
+    /// the size of kernels (Mocanu et al. 2018, arXiv 1707.04780).
+    Er,
+    /// Erdős–Rényi-Kernel: densities in proportion to the sum of the sizes of the weight tensor divided by their product
+    /// (Evci et al. 2020, arXiv 1911.11134).
+    Erk,
+    /// The same number of weights in every layer (Gadhikar et al. 2023, arXiv 2210.02412).
+    Balanced,
+}
+
+impl Allocation {
+    /// Returns the name in configurations.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Global => "global",
+            Self::Uniform => "uniform",
+            Self::UniformPlus => "uniform_plus",
+            Self::Er => "er",
+            Self::Erk => "erk",
+            Self::Balanced => "balanced",
+        }
+    }
+}
