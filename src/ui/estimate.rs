@@ -157,7 +157,8 @@ fn by_round(estimate: &Estimate) -> String {
         .find_map(|round| round.layers.as_ref())
         .map(|kept| kept.keys().map(String::as_str).collect())
         .unwrap_or_default();
-    if layers.is_empty() {
+    let mut pruned = sizes.iter().filter(|size| size.weights_kept < size.weights_total).peekable();
+    if pruned.peek().is_some() && pruned.all(|size| size.layers.is_none()) {
         let reason = "weights of each layer: decided by training (`global`)\n";
         return render(&size_table(&sizes, &[])) + reason;
     }
