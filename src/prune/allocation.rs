@@ -50,7 +50,7 @@ impl Share {
 }
 
 /// Returns the number of weights that each layer keeps so that the network keeps `kept`, at most as many as it has;
-/// `None` if the numbers depend on scores or on another arm.
+/// `None` with [`Allocation::Global`], whose numbers depend on scores.
 ///
 /// # Errors
 /// Fails if a layer would keep nothing, or if the layers that must keep a share keep too many.

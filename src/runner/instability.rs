@@ -14,8 +14,8 @@ use anyhow::{Result, anyhow};
 use self::copies::{InterpolationPoint, MeasuredLine};
 use self::interpolation::Interpolator;
 use super::context::RunContext;
-use super::events::Event;
-use super::measuring::{Measurement, Measurer, measure_in_parallel, training_name};
+use super::events::{Event, TrainingId};
+use super::measuring::{Measurement, Measurer, measure_in_parallel};
 use super::needed_outputs::NeededOutputs;
 use super::store::Store;
 use super::stored_measurement::StoredMeasurement;
@@ -182,6 +182,6 @@ impl Measurer for LineMeasurer<'_> {
     }
 
     fn name(pair: &CopyPair) -> String {
-        training_name(&pair.training)
+        TrainingId::of(&pair.training).to_string()
     }
 }

@@ -15,8 +15,8 @@ use anyhow::Result;
 use self::measurement::{LandscapeMeasurement, LossPoint};
 use self::measurer::LandscapeMeasurer;
 use super::context::RunContext;
-use super::events::Event;
-use super::measuring::{Measurement, Measurer, measure_in_parallel, training_name};
+use super::events::{Event, TrainingId};
+use super::measuring::{Measurement, Measurer, measure_in_parallel};
 use super::needed_outputs::NeededOutputs;
 use super::store::Store;
 use super::stored_measurement::StoredMeasurement;
@@ -119,7 +119,7 @@ impl Measurer for LandscapeMeasurer<'_> {
     }
 
     fn name(spec: &TrainingSpec) -> String {
-        training_name(spec)
+        TrainingId::of(spec).to_string()
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Error, Result};
 
 use super::events::{Event, EventSink};
-use crate::lottery::TrainingSpec;
 use crate::system::parallel::run_in_parallel;
 
 /// The result of measuring an item.
@@ -30,13 +29,6 @@ pub(super) trait Measurer {
 
     /// Returns the name of an item in messages.
     fn name(item: &Self::Item) -> String;
-}
-
-/// Returns the name of a training run in messages.
-pub(super) fn training_name(spec: &TrainingSpec) -> String {
-    let TrainingSpec { arm, round, replicate, repeat, .. } = spec;
-    let repeat = if *repeat > 1 { format!(" repeat {repeat}") } else { String::new() };
-    format!("{arm} round {round} replicate {replicate}{repeat}")
 }
 
 /// Measures each of `items` in up to `workers` threads, and reports each as an event; `measurer` builds the measurer of

@@ -13,7 +13,8 @@ use anyhow::{Context, Result, ensure};
 
 use self::stored::StoredRobustness;
 use super::context::RunContext;
-use super::measuring::{Measurement, Measurer, measure_in_parallel, training_name};
+use super::events::TrainingId;
+use super::measuring::{Measurement, Measurer, measure_in_parallel};
 use super::needed_outputs::plan_for_final_weights;
 use crate::artifacts::to_checksummed_json;
 use crate::base::key::ContentHash;
@@ -107,7 +108,11 @@ impl Measurer for NetworkMeasurer<'_> {
             };
             let trained = store.load(spec)?;
             let recorded = trained.and_then(|trained| trained.curve.last().map(|last| last.test.accuracy));
-            check_accuracy(&training_name(spec), recorded.context("a training run without evaluations")?, &clean)?;
+            check_accuracy(
+                &TrainingId::of(spec).to_string(),
+                recorded.context("a training run without evaluations")?,
+                &clean,
+            )?;
             StoredRobustness::new(weights, clean)
         };
         let missing = definition.conditions().into_iter().filter(|condition| !stored.has(condition));
@@ -125,7 +130,7 @@ impl Measurer for NetworkMeasurer<'_> {
     }
 
     fn name(spec: &TrainingSpec) -> String {
-        training_name(spec)
+        TrainingId::of(spec).to_string()
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) struct EvaluateArgs {
 /// accuracy that was recorded. Returns a [`UsageError`] for options that do not go together.
 pub(super) fn run(args: &EvaluateArgs) -> Result<Exit> {
     let EvaluateArgs { networks, measure, options, out } = args;
-    let is_ticket = |path: &PathBuf| path.is_file() || path.extension() == Some(OsStr::new("safetensors"));
+    let is_ticket = |path: &PathBuf| path.is_file() || is_named_like_ticket(path);
     let usage_error = |text: &str| Err(UsageError::from_text(&format!("error: {text}")).into());
     match networks.iter().find(|path| !is_ticket(path)) {
         None if measure.has_run_options() => usage_error(
@@ -68,10 +68,14 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<Exit> {
     }
 }
 
+/// Returns whether a path ends as those of tickets do.
+fn is_named_like_ticket(path: &Path) -> bool {
+    path.extension() == Some(OsStr::new("safetensors"))
+}
+
 /// Returns whether a path is that of a folder with files like those of tickets.
 fn has_tickets(folder: &Path) -> bool {
-    let paths = files::list(folder).unwrap_or_default();
-    folder.is_dir() && paths.iter().any(|path| path.extension() == Some(OsStr::new("safetensors")))
+    folder.is_dir() && files::list(folder).unwrap_or_default().iter().any(|path| is_named_like_ticket(path))
 }
 
 /// Returns a note on the work: the numbers of networks and of evaluations, each of which counts once for the images as
