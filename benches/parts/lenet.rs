@@ -42,13 +42,11 @@ pub(crate) fn pruned(rounds: u32, rate: f64) -> (Snapshot, Mask) {
     let rates: PruneConfig = rates.expect("rates");
     let pruning = PruningRates::new(&rates, &network).expect("rates");
     (0..rounds).for_each(|_| counts = pruning.after_round(&counts, sizes));
-    let inputs = ScoreInputs {
-        criterion: config::Criterion::Magnitude,
-        reference: &start.weights,
-        trained: &start.weights,
-        stream: Stream::of_replicate(1, 1, Purpose::Criterion),
-    };
-    let mask = pruning.prune_to(&counts, &all_ones(&network), &inputs).expect("a mask");
+    let stream = Stream::of_replicate(1, 1, Purpose::Criterion);
+    let criterion = config::Criterion::Magnitude;
+    let inputs = ScoreInputs { criterion, reference: &start.weights, trained: &start.weights, stream };
+    let dense = all_ones(&network);
+    let mask = pruning.prune_to(&counts, &dense, &inputs.scores(&dense).expect("scores"), stream);
     (start, mask)
 }
 

@@ -22,8 +22,10 @@ pub enum Purpose {
     Reinit,
     /// A random mask.
     Mask,
-    /// The random scores of a pruning criterion.
+    /// The random scores of a pruning criterion, and the order of weights with equal scores.
     Criterion,
+    /// The images that weights are scored on before training.
+    Score,
     /// The permutation of initial weights within a layer.
     Shuffle,
     /// The noise added to initial weights.
@@ -48,6 +50,7 @@ impl Purpose {
             Self::Reinit => "reinit",
             Self::Mask => "mask",
             Self::Criterion => "criterion",
+            Self::Score => "score",
             Self::Shuffle => "shuffle",
             Self::Noise => "noise",
             Self::Direction => "direction",

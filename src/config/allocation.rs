@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 
 /// How the number of weights that a mask keeps is divided among the prunable layers. Numbers are exact, and a layer whose
 /// share would exceed its size is kept whole, whereupon the other layers share the rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Allocation {
-    /// By one ranking of the scores of all layers, whose numbers are known after scoring only. Not for random masks.
+    /// By one ranking of the scores of all layers, whose numbers are known after scoring only.
     Global,
+    /// By the rates of `[prune]`: the densities that a number of rounds gives, of which the last may be a part of one.
+    Layerwise,
     /// The same density in every layer.
     Uniform,
     /// The first layer whole, the output layer at a density of at least 0.2, and the same density in the others (Gale et
@@ -23,18 +25,22 @@ pub enum Allocation {
     Erk,
     /// The same number of weights in every layer (Gadhikar et al. 2023, arXiv 2210.02412).
     Balanced,
+    /// Densities in proportion to those of the named arm's mask, same replicate and round. Not for `iterative`.
+    Like(String),
 }
 
 impl Allocation {
     /// Returns the name in configurations.
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Global => "global",
+            Self::Layerwise => "layerwise",
             Self::Uniform => "uniform",
             Self::UniformPlus => "uniform_plus",
             Self::Er => "er",
             Self::Erk => "erk",
             Self::Balanced => "balanced",
+            Self::Like(_) => "like",
         }
     }
 }

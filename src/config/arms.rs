@@ -13,13 +13,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::allocation::Allocation;
 use super::checker::{Checker, is_positive};
 use super::mistakes::diagnostic::Diagnostic;
-use super::source_file::{FileWeights, NamedOrFile, SourceFile};
+use super::mask_source::MaskSource;
+use super::source_file::{FileWeights, NamedOrFile};
 use super::training_time::TrainingTime;
+use super::weight_source::{RewindOptimizerState, RewindTarget, WeightSource, WeightSourceKind};
 
 /// The arm name that stands for the dense training run of a replicate; no arm of a configuration may have it.
 pub const DENSE_ARM: &str = "dense";
-/// Largest number of entries of a grid of target sizes.
-const MAX_GRID: usize = 1000;
 
 /// The arms by name, in the order of the file. `A`: `ArmKeys` as written in the file, [`Arm`] after checking.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,8 +50,8 @@ pub struct Arm {
 pub(super) struct ArmKeys {
     /// The source of the masks.
     mask: MaskSource,
-    /// With the masks `random`, `one_shot` and `magnitude_at_init`: how the number of weights is divided among the layers.
-    /// Without it, as the named arm and `[prune]` say.
+    /// With the masks `iterative`, `one_shot` and `at_init`: how the number of weights is divided among the layers. Without
+    /// it, as the named arm and `[prune]` say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     allocation: Option<Allocation>,
     /// The source of the initial weights: a name, or weights in a file.
@@ -80,105 +80,17 @@ pub(super) struct ArmKeys {
     every: Option<u32>,
 }
 
-/// The source of an arm's masks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(rename = "MaskFrom")]
-pub enum MaskSource {
-    /// All ones; such an arm has round 0 only.
-    Dense,
-    /// The arm's own previous round, pruned; round 1 prunes the dense network.
-    Iterative,
-    /// The mask of the named arm, same replicate and round.
-    Of(String),
-    /// Uniformly random, with the named arm's count in every layer.
-    Random(String),
-    /// The trained dense network, pruned in one step to a target size.
-    OneShot(TargetSize),
-    /// The untrained network, pruned by the magnitude of its initial weights.
-    MagnitudeAtInit(TargetSize),
-    /// The mask in a file. If its path has `{round}`, the arm has the rounds of the experiment, else round 1 only.
-    File(SourceFile),
-}
-
-/// The size of a mask that is pruned in one step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(rename = "Size")]
-pub enum TargetSize {
-    /// The size of the named arm's mask at the same round.
-    Like(String),
-    /// A grid of fractions, one round per entry: the fraction pruned from the layers with the largest rate; the other
-    /// layers are pruned in proportion to their rates.
-    Cut(Vec<f64>),
-}
-
-/// The source of an arm's initial weights.
-#[derive(Clone, Debug, PartialEq)]
-pub enum WeightSource {
-    /// The weights of the dense training run of the replicate at an earlier time.
-    Rewind {
-        /// The time; `None` for the initial values θ₀.
-        to: Option<RewindTarget>,
-    },
-    /// A new draw from the distribution of θ₀.
-    Reinit,
-    /// The kept initial values, permuted within each layer.
-    Shuffle,
-    /// The standard deviation of the layer's initial weights, with the sign of each initial value.
-    ConstantSign,
-    /// The trained weights that the mask was pruned from: training continues (fine-tuning).
-    Final {
-        /// The time from which learning rate and data continue; `None` for iteration 0.
-        lr_from: Option<TrainingTime>,
-    },
-    /// The initial values plus normal noise.
-    Noise {
-        /// Standard deviation of the noise, in standard deviations of the layer's initial weights; above 0.
-        factor: f64,
-    },
-    /// Weights in a file, with fresh optimizer moments.
-    File(FileWeights),
-}
-
-/// The time to which an arm is rewound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RewindTarget {
-    /// Time since the start of the dense training run.
-    pub time: TrainingTime,
-    /// State of the optimizer's moments after the rewind; `None` for the default.
-    pub optimizer_state: Option<RewindOptimizerState>,
-}
-
-/// A source of initial weights by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(rename = "WeightsFrom")]
-pub(super) enum WeightSourceKind {
-    /// The replicate's initial values θ₀, or the weights of the dense network at `rewind_to`.
-    Rewind,
-    /// A new draw from the distribution of θ₀.
-    Reinit,
-    /// The kept initial values, permuted within each layer.
-    Shuffle,
-    /// The standard deviation of the layer's initial weights, with the sign of each initial value.
-    ConstantSign,
-    /// The trained weights that the mask was pruned from: training continues (fine-tuning).
-    Final,
-    /// The initial values plus normal noise.
-    Noise,
-}
-
-/// State of the optimizer's moments after a rewind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(rename = "Moments")]
-pub enum RewindOptimizerState {
-    /// The moments of the dense training run at that time.
-    #[default]
-    Restore,
-    /// Zero, as at the start of a training run.
-    Reset,
+impl Arm {
+    /// Returns the arms that this one refers to, and the config key of each reference below the arm's table: first the one
+    /// that its mask or the size of its mask comes from.
+    pub fn references(&self) -> Vec<(&str, String)> {
+        let of_mask = self.mask.reference().map(|(name, key)| (name, format!("mask.{key}")));
+        let of_allocation = match &self.allocation {
+            Some(Allocation::Like(name)) => Some((name.as_str(), "allocation.like".to_owned())),
+            _ => None,
+        };
+        of_mask.into_iter().chain(of_allocation).collect()
+    }
 }
 
 impl<A> Default for Arms<A> {
@@ -235,12 +147,7 @@ fn check_name(key: &str, name: &str, checker: &mut Checker) {
 impl ArmKeys {
     /// Returns the largest number of rounds that the arm may have. `rounds`: rounds of pruning of the experiment.
     fn max_rounds(&self, rounds: u32) -> u64 {
-        match &self.mask {
-            MaskSource::OneShot(TargetSize::Cut(grid)) | MaskSource::MagnitudeAtInit(TargetSize::Cut(grid)) => {
-                grid.len() as u64
-            }
-            _ => u64::from(rounds),
-        }
+        self.mask.grid().map_or(u64::from(rounds), |grid| grid.len() as u64)
     }
 
     /// Checks that no key belongs to another source of masks or weights, and that no required key is missing. `key` is
@@ -261,13 +168,12 @@ impl ArmKeys {
                      mask has one";
         checker.only_with_owner_unhinted(&format!("{key}.at"), self.at.is_some(), can_choose_rounds, owner);
         checker.only_with_owner_unhinted(&format!("{key}.every"), self.every.is_some(), can_choose_rounds, owner);
-        let is_allocated =
-            matches!(self.mask, MaskSource::Random(_) | MaskSource::OneShot(_) | MaskSource::MagnitudeAtInit(_));
-        let owner = "the masks `random`, `one_shot` and `magnitude_at_init`, whose sizes are given";
-        checker.only_with_owner_unhinted(&format!("{key}.allocation"), self.allocation.is_some(), is_allocated, owner);
-        let has_scores = !matches!(self.mask, MaskSource::Random(_)) || self.allocation != Some(Allocation::Global);
-        let message = "`global` ranks scores, and a random mask has none: `uniform` gives every layer the same density";
-        checker.require(&format!("{key}.allocation"), has_scores, message);
+        let is_pruned = self.mask == MaskSource::Iterative || self.mask.size().is_some();
+        let owner = "the masks `iterative`, `one_shot` and `at_init`";
+        checker.only_with_owner_unhinted(&format!("{key}.allocation"), self.allocation.is_some(), is_pruned, owner);
+        let can_be_like = !matches!(self.allocation, Some(Allocation::Like(_))) || self.mask.size().is_some();
+        let message = "must be one that leaves the masks of later rounds within those of earlier ones, as `erk` does";
+        checker.require(&format!("{key}.allocation"), can_be_like, message);
         checker.push_error(self.weight_source(key));
     }
 
@@ -285,14 +191,7 @@ impl ArmKeys {
             let are_distinct = !is_short || (1..rounds.len()).all(|i| !rounds[..i].contains(&rounds[i]));
             checker.require(&key("at"), are_distinct, "names a round twice");
         }
-        match &self.mask {
-            MaskSource::OneShot(TargetSize::Cut(grid)) => check_grid(&key("mask.one_shot.cut"), grid, checker),
-            MaskSource::MagnitudeAtInit(TargetSize::Cut(grid)) => {
-                check_grid(&key("mask.magnitude_at_init.cut"), grid, checker);
-            }
-            MaskSource::File(file) => file.check(&key("mask.file"), checker),
-            _ => {}
-        }
+        self.mask.check(&key("mask"), checker);
         if let NamedOrFile::File(FileWeights { file, .. }) = &self.weights {
             file.check(&key("weights.file"), checker);
         }
@@ -339,15 +238,6 @@ impl ArmKeys {
             at: self.at,
             every: self.every,
         })
-    }
-}
-
-/// Checks a grid of pruned fractions; `key` is its path.
-fn check_grid(key: &str, grid: &[f64], checker: &mut Checker) {
-    let is_length = (1..=MAX_GRID).contains(&grid.len());
-    checker.require(key, is_length, "must have from 1 to 1000 entries");
-    if let Some(entry) = grid.iter().position(|fraction| !(*fraction > 0.0 && *fraction < 1.0)) {
-        checker.require(&format!("{key}[{entry}]"), false, "is the fraction that is cut: above 0 and below 1");
     }
 }
 

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::arms::{ArmKeys, Arms, MaskSource, WeightSource};
+use super::arms::{ArmKeys, Arms};
+use super::mask_source::MaskSource;
+use super::weight_source::WeightSource;
 use super::checker::Checker;
 use super::data::DataConfig;
 use super::mistakes::diagnostic::Diagnostic;

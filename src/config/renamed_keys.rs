@@ -11,11 +11,19 @@ struct RenamedKey {
     table: &'static [&'static str],
     former: &'static str,
     present: &'static str,
+    /// Name and value of a key that the table under the present name has besides.
+    added: Option<(&'static str, &'static str)>,
 }
 
-const RENAMED_KEYS: [RenamedKey; 2] = [
-    RenamedKey { table: &["train"], former: "products", present: "matmul_precision" },
-    RenamedKey { table: &["arms", "*"], former: "rewind_moments", present: "rewind_optimizer" },
+const RENAMED_KEYS: [RenamedKey; 3] = [
+    RenamedKey { table: &["train"], former: "products", present: "matmul_precision", added: None },
+    RenamedKey { table: &["arms", "*"], former: "rewind_moments", present: "rewind_optimizer", added: None },
+    RenamedKey {
+        table: &["arms", "*", "mask"],
+        former: "magnitude_at_init",
+        present: "at_init",
+        added: Some(("method", "magnitude")),
+    },
 ];
 
 /// Returns `parts`, the path of a value, with the present name of its last key.
@@ -57,7 +65,10 @@ fn rename_in_table(map: &mut Map<String, Value>, path: &str, key: &RenamedKey, o
     if map.contains_key(key.present) {
         return;
     }
-    let Some(value) = map.remove(key.former) else { return };
+    let Some(mut value) = map.remove(key.former) else { return };
+    if let (Some((name, added)), Value::Object(table)) = (key.added, &mut value) {
+        table.insert(name.to_owned(), added.into());
+    }
     map.insert(key.present.to_owned(), value);
     let former = join(path, key.former);
     let present = join(path, key.present);
@@ -99,6 +110,14 @@ mod tests {
         assert_eq!(document.exact_origin("train.matmul_precision"), Some(&Origin::Set(sets[0].as_str().into())));
         assert_eq!(value(&document, "/arms/more/rewind_optimizer").as_deref(), Some("\"restore\""));
         assert_eq!(document.exact_origin("arms.more.rewind_optimizer"), Some(&Origin::Set(sets[1].as_str().into())));
+    }
+
+    #[test]
+    fn magnitude_at_init_is_a_method_at_initialization() {
+        let text = "[arms.a]\nmask = { magnitude_at_init = { cut = [0.5] } }\n";
+        let document = ConfigDocument::parse("e.toml", text, &[]).unwrap();
+        let mask = value(&document, "/arms/a/mask").unwrap();
+        assert_eq!(mask, r#"{"at_init":{"cut":[0.5],"method":"magnitude"}}"#);
     }
 
     #[test]

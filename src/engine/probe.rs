@@ -1,18 +1,12 @@
-//! Gradients on data before or between training runs: with respect to weights for pruning criteria that need more than
-//! weights (used by no mask rule yet; see ARCHITECTURE.md, "A mask rule"), and with respect to pixels for adversarial
-//! attacks on trained networks.
-//!
-//! Such a criterion takes gradients at a snapshot under a mask, and multiplies them with weights itself: SNIP (Lee et
-//! al., arXiv 1810.02340) scores |θ·g|, `GraSP` (Wang et al., arXiv 2002.07376) −θ·Hg with the gradient of
-//! cross-entropy at temperature 200, `SynFlow` (Tanaka et al., arXiv 2006.05467) |θ|·∂R/∂|θ|, FORCE (de Jorge et al.,
-//! arXiv 2006.09081)
-//! |θ·g| with the dense θ and the gradient of the pruned network.
+//! Gradients on data before or between training runs: with respect to weights for masks at initialization, whose scores
+//! are products of gradients and weights, and with respect to pixels for adversarial attacks on trained networks.
 
 use anyhow::{Result, bail};
 
 use crate::base::mask::Mask;
 use crate::base::tensors::Snapshot;
 use crate::config::Dtype;
+use crate::data::Dataset;
 
 /// A gradient tensor by name, in float64, row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,6 +111,9 @@ pub struct PixelOutput {
 /// weight is computed too, at the value 0 of the weight. `batches` are indices into the data set; images are not
 /// augmented, and dropout is off.
 pub trait Probe {
+    /// Returns the data set that batches are indices into; `None` if there is none.
+    fn dataset(&self) -> Option<&Dataset>;
+
     /// Returns the gradient g of the objective with respect to every conv and linear weight.
     ///
     /// # Errors
@@ -159,11 +156,15 @@ pub trait Probe {
     ) -> Result<PixelOutput>;
 }
 
-/// A probe that computes no gradients: every method fails. For plans whose mask rules need none, as all of this version.
+/// A probe that computes no gradients: every method fails. For work that makes no masks.
 #[derive(Clone, Copy, Debug)]
 pub struct NoProbe;
 
 impl Probe for NoProbe {
+    fn dataset(&self) -> Option<&Dataset> {
+        None
+    }
+
     fn gradients(&self, _: &Snapshot, _: &Mask, _: &[Vec<u32>], _: &ProbeOptions) -> Result<GradientMap> {
         bail!("this probe computes no gradients")
     }

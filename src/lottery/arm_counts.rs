@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::arm_graph;
 use super::resolved::ResolvedExperiment;
 use super::source_files::FittedMask;
+use crate::base::mask::Mask;
 use crate::base::units::Round;
 use crate::config::{Allocation, Arm, Diagnostic, Experiment, SourceFile};
 use crate::network::{PrunableTensor, WeightKind};
@@ -20,6 +21,53 @@ pub(super) enum ArmCounts {
     OfFiles(Arc<BTreeMap<(u32, u32), RemainingCounts>>),
 }
 
+/// Returns the counts of a mask of `kept` weights whose layers have densities in proportion to those of the mask `like`.
+///
+/// # Errors
+/// Fails if no such counts exist.
+pub(super) fn counts_like(like: &Mask, kept: u64, resolved: &ResolvedExperiment) -> Result<RemainingCounts, String> {
+    let sizes = resolved.network.weight_counts();
+    let densities = densities(&like.kept_counts(), sizes);
+    let layers = divide(&Allocation::Like(String::new()), kept, Some(&densities), sizes, resolved)?;
+    Ok(RemainingCounts { kept, layers })
+}
+
+/// Returns the share of the weights that each layer keeps.
+fn densities(kept: &[u64], sizes: &[u64]) -> Vec<f64> {
+    kept.iter().zip(sizes).map(|(&kept, &size)| kept as f64 / size.max(1) as f64).collect()
+}
+
+/// Divides `kept` weights among the layers by `allocation`, with at most `at_most` in each. `densities`: those of the
+/// layers in the mask that it is like.
+fn divide(
+    allocation: &Allocation,
+    kept: u64,
+    densities: Option<&[f64]>,
+    at_most: &[u64],
+    resolved: &ResolvedExperiment,
+) -> Result<Option<Vec<u64>>, String> {
+    let weights = resolved.network.weights();
+    let rates = resolved.pruning.layer_rates();
+    let layer = |(index, weight): (usize, &PrunableTensor)| AllocatedLayer {
+        shape: weight.parameter.shape.clone(),
+        rate: rates[index].get(),
+        is_output: weight.kind == WeightKind::Output,
+        density: densities.map_or(1.0, |densities| densities[index]),
+        at_most: at_most[index],
+    };
+    let layers: Vec<AllocatedLayer> = weights.iter().enumerate().map(layer).collect();
+    let name = allocation.as_str();
+    allocate(allocation, kept, &layers).map_err(|error| match error {
+        AllocationError::EmptyLayer(layer) => {
+            format!("`{name}` leaves no weight in `{}`, where the network keeps {kept},", weights[layer].layer)
+        }
+        AllocationError::TooFew { layer, least } => format!(
+            "`{name}` keeps at least {least} weights, up to `{}`, and {kept} are to be kept",
+            weights[layer].layer
+        ),
+    })
+}
+
 impl ArmCounts {
     /// Returns the counts of a replicate at a round that the arm has.
     pub(super) fn of(&self, replicate: u32, round: Round) -> RemainingCounts {
@@ -29,51 +77,53 @@ impl ArmCounts {
         }
     }
 
-    /// Returns the counts with the number of each of `rounds` divided among the layers by `allocation`. `name`: the arm's
-    /// name.
+    /// Returns the counts with the number of each of `rounds`, in ascending order, divided among the layers by
+    /// `allocation`. `name`: the arm's name; `like`: the counts of the arm that the allocation names; `is_chain`: whether
+    /// each round prunes the one before, so that a layer never keeps more than there.
     ///
     /// # Errors
     /// Fails if no allocation reaches a number.
     pub(super) fn allocated(
         &self,
         name: &str,
-        allocation: Allocation,
+        allocation: &Allocation,
+        like: Option<&Self>,
+        is_chain: bool,
         rounds: &[Round],
         resolved: &ResolvedExperiment,
     ) -> Result<Self, Diagnostic> {
-        let weights = resolved.network.weights();
-        let included = resolved.pruning.included();
-        let layer = |(weight, is_included): (&'_ PrunableTensor, bool)| AllocatedLayer {
-            shape: weight.parameter.shape.clone(),
-            is_included,
-            is_output: weight.kind == WeightKind::Output,
-        };
-        let layers: Vec<AllocatedLayer> = weights.iter().zip(included).map(layer).collect();
         let last = rounds.iter().map(|round| round.0).max().unwrap_or(0);
         let dense = RemainingCounts { kept: resolved.network.weights_total(), layers: None };
         let mut counts = vec![dense; last as usize + 1];
+        let mut at_most = resolved.network.weight_counts().to_vec();
         for &round in rounds {
             let kept = self.of(1, round).kept;
-            let layers = allocate(allocation, kept, &layers).map_err(|error| {
-                let layer_name = |index: usize| &weights[index].layer;
-                let message = match error {
-                    AllocationError::EmptyLayer(layer) => format!(
-                        "`{}` leaves no weight in `{}` at round {round}, where the network keeps {kept}",
-                        allocation.as_str(),
-                        layer_name(layer)
-                    ),
-                    AllocationError::TooFew { layer, least } => format!(
-                        "`{}` keeps at least {least} weights, up to `{}`, and {kept} are to be kept at round {round}",
-                        allocation.as_str(),
-                        layer_name(layer)
-                    ),
-                };
-                let hint = "choose another allocation, larger masks, or earlier rounds with `at`";
-                Diagnostic::new(format!("arms.{name}.allocation"), message).hint(hint)
-            })?;
+            let densities = like.map(|like| like.densities(round, resolved));
+            let layers = match densities {
+                Some(None) => None,
+                densities => {
+                    let divided = divide(allocation, kept, densities.flatten().as_deref(), &at_most, resolved);
+                    divided.map_err(|problem| {
+                        let hint = "choose another allocation, larger masks, or earlier rounds with `at`";
+                        let message = format!("{problem} at round {round}");
+                        Diagnostic::new(format!("arms.{name}.allocation"), message).hint(hint)
+                    })?
+                }
+            };
+            if let Some(layers) = layers.as_ref().filter(|_| is_chain) {
+                at_most.clone_from(layers);
+            }
             counts[round.0 as usize] = RemainingCounts { kept, layers };
         }
         Ok(Self::ByRound(Arc::new(counts)))
+    }
+
+    /// Returns the densities of the layers at a round, if they are known before training and the same for every
+    /// replicate.
+    fn densities(&self, round: Round, resolved: &ResolvedExperiment) -> Option<Vec<f64>> {
+        let Self::ByRound(counts) = self else { return None };
+        let layers = counts[round.0 as usize].layers.as_ref()?;
+        Some(densities(layers, resolved.network.weight_counts()))
     }
 
     /// Returns the numbers of weights that the masks in the files of an arm keep. `name`: the arm's name.

@@ -1,28 +1,17 @@
 //! References between arms: the order in which the plan is built, and the rounds of each arm.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::{Arm, Arms, Diagnostic, Experiment, MaskSource, TargetSize};
+use crate::config::{Arm, Arms, Diagnostic, Experiment, MaskSource};
 
-/// Returns the name of the arm whose mask, or whose mask size, `arm` takes, and the config key of the reference, for
-/// messages.
-pub(super) fn mask_reference(arm: &Arm) -> Option<(&str, &'static str)> {
-    match &arm.mask {
-        MaskSource::Of(name) => Some((name, "of")),
-        MaskSource::Random(name) => Some((name, "random")),
-        MaskSource::OneShot(TargetSize::Like(name)) => Some((name, "one_shot.like")),
-        MaskSource::MagnitudeAtInit(TargetSize::Like(name)) => Some((name, "magnitude_at_init.like")),
-        MaskSource::Dense
-        | MaskSource::Iterative
-        | MaskSource::File(_)
-        | MaskSource::OneShot(TargetSize::Cut(_))
-        | MaskSource::MagnitudeAtInit(TargetSize::Cut(_)) => None,
-    }
+/// Returns the arm that the mask of `arm`, or the size of its mask, comes from.
+pub(super) fn referenced_arm<'a>(arm: &Arm, arms: &'a Arms) -> Option<&'a Arm> {
+    let (name, _) = arm.mask.reference()?;
+    find(name, arms)
 }
 
-/// Returns the arm that `arm` refers to.
-pub(super) fn referenced_arm<'a>(arm: &Arm, arms: &'a Arms) -> Option<&'a Arm> {
-    let (name, _) = mask_reference(arm)?;
+/// Returns the arm called `name`.
+pub(super) fn find<'a>(name: &str, arms: &'a Arms) -> Option<&'a Arm> {
     arms.0.iter().find(|(candidate, _)| candidate == name).map(|(_, arm)| arm)
 }
 
@@ -42,24 +31,26 @@ const MAX_REFERENCES: usize = 20;
 /// Fails if an arm refers to an arm that does not exist, if arms refer to each other in a circle, or through more than
 /// [`MAX_REFERENCES`] others.
 pub(super) fn topological_order(arms: &Arms) -> Result<Vec<usize>, Vec<Diagnostic>> {
-    let problems: Vec<Diagnostic> = arms.0.iter().filter_map(|(name, arm)| dangling(name, arm, arms)).collect();
+    let problems: Vec<Diagnostic> = arms.0.iter().flat_map(|(name, arm)| dangling(name, arm, arms)).collect();
     if !problems.is_empty() {
         return Err(problems);
     }
     let indices: BTreeMap<&str, usize> = arms.0.iter().zip(0..).map(|((name, _), index)| (&**name, index)).collect();
-    let source = |(_, arm): &(String, Arm)| mask_reference(arm).and_then(|(name, _)| indices.get(name).copied());
-    let sources: Vec<Option<usize>> = arms.0.iter().map(source).collect();
+    let sources_of = |(_, arm): &(String, Arm)| -> Vec<usize> {
+        arm.references().into_iter().filter_map(|(name, _)| indices.get(name).copied()).collect()
+    };
+    let sources: Vec<Vec<usize>> = arms.0.iter().map(sources_of).collect();
     let mut ordered: Vec<usize> = Vec::new();
-    // Number of references that lead from each arm to one without a reference; `None` before the arm is ordered.
+    // Largest number of references that lead from each arm to one without a reference; `None` before the arm is ordered.
     let mut lengths: Vec<Option<usize>> = vec![None; arms.0.len()];
     let mut waiting: Vec<usize> = (0..arms.0.len()).collect();
     while !waiting.is_empty() {
-        let is_ready = |index: &usize| sources[*index].is_none_or(|source| lengths[source].is_some());
+        let is_ready = |index: &usize| sources[*index].iter().all(|&source| lengths[source].is_some());
         let Some(position) = waiting.iter().position(is_ready) else {
             return Err(vec![cycle(&waiting, &sources, arms)]);
         };
         let next = waiting.remove(position);
-        let length = sources[next].and_then(|source| lengths[source]).map_or(0, |length| length + 1);
+        let length = sources[next].iter().filter_map(|&source| lengths[source]).max().map_or(0, |length| length + 1);
         if length > MAX_REFERENCES {
             return Err(vec![long_chain(&arms.0[next].0)]);
         }
@@ -75,28 +66,39 @@ fn long_chain(name: &str) -> Diagnostic {
     Diagnostic::new(format!("arms.{name}.mask"), message).hint("name the first of them, whose mask it is")
 }
 
-/// Reports a reference to an arm that does not exist.
-fn dangling(name: &str, arm: &Arm, arms: &Arms) -> Option<Diagnostic> {
-    let (other, reference_key) = mask_reference(arm)?;
-    if referenced_arm(arm, arms).is_some() {
-        return None;
-    }
+/// Reports references to arms that do not exist.
+fn dangling(name: &str, arm: &Arm, arms: &Arms) -> Vec<Diagnostic> {
     let names: Vec<&str> = arms.0.iter().map(|(other, _)| other.as_str()).filter(|other| *other != name).collect();
     let hint = if names.is_empty() { "there is no other arm".into() } else { format!("one of: {}", names.join(", ")) };
-    Some(Diagnostic::new(format!("arms.{name}.mask.{reference_key}"), format!("there is no arm `{other}`")).hint(hint))
+    let missing = arm.references().into_iter().filter(|(other, _)| find(other, arms).is_none());
+    let problem = |(other, key): (&str, String)| {
+        Diagnostic::new(format!("arms.{name}.{key}"), format!("there is no arm `{other}`")).hint(hint.clone())
+    };
+    missing.map(problem).collect()
 }
 
-/// Reports the arms among `waiting` (indices) that refer to themselves by way of others. `sources`: the index of the arm
-/// that each arm refers to.
-fn cycle(waiting: &[usize], sources: &[Option<usize>], arms: &Arms) -> Diagnostic {
-    let refers_to_itself = |start: &&usize| {
-        let mut references = std::iter::successors(sources[**start], |&index| sources[index]).take(arms.0.len());
-        references.any(|index| index == **start)
+/// Reports the arms among `waiting` (indices) that refer to themselves by way of others. `sources`: the indices of the
+/// arms that each arm refers to.
+fn cycle(waiting: &[usize], sources: &[Vec<usize>], arms: &Arms) -> Diagnostic {
+    let refers_to_itself = |start: &usize| {
+        let mut seen = BTreeSet::new();
+        let mut next = sources[*start].clone();
+        while let Some(index) = next.pop() {
+            if seen.insert(index) {
+                next.extend(&sources[index]);
+            }
+        }
+        seen.contains(start)
     };
-    let circle: Vec<&str> = waiting.iter().filter(refers_to_itself).map(|&index| arms.0[index].0.as_str()).collect();
-    let message = format!("arms refer to each other in a circle: {}", circle.join(", "));
+    let circle: Vec<usize> = waiting.iter().copied().filter(refers_to_itself).collect();
+    let names: Vec<&str> = circle.iter().map(|&index| arms.0[index].0.as_str()).collect();
+    let message = format!("arms refer to each other in a circle: {}", names.join(", "));
     let hint = "let one of them have `mask = \"iterative\"` or `mask = \"dense\"`";
-    Diagnostic::new(format!("arms.{}.mask", circle[0]), message).hint(hint)
+    let (name, arm) = &arms.0[circle[0]];
+    let is_circular = |(other, _): &(&str, String)| names.contains(other);
+    let key = arm.references().into_iter().find(is_circular).map_or("mask".to_owned(), |(_, key)| key);
+    let section = key.split('.').next().unwrap_or_default();
+    Diagnostic::new(format!("arms.{name}.{section}"), message).hint(hint)
 }
 
 /// Returns the rounds of an arm: its [`possible_rounds`], restricted by its `at` and `every`.
@@ -118,11 +120,12 @@ pub(super) fn possible_rounds(arm: &Arm, experiment: &Experiment) -> Vec<u32> {
         MaskSource::Iterative => (1..=experiment.rounds).collect(),
         MaskSource::File(file) if file.has_rounds() => (1..=experiment.rounds).collect(),
         MaskSource::File(_) => vec![1],
-        MaskSource::OneShot(TargetSize::Cut(grid)) | MaskSource::MagnitudeAtInit(TargetSize::Cut(grid)) => {
-            (1..=grid.len() as u32).collect()
-        }
-        MaskSource::Of(_) | MaskSource::Random(_) | MaskSource::OneShot(_) | MaskSource::MagnitudeAtInit(_) => {
-            referenced_arm(arm, &experiment.arms).map_or(Vec::new(), |source| rounds(source, experiment))
+        MaskSource::Of(_) | MaskSource::Random(_) | MaskSource::OneShot(_) | MaskSource::AtInit(_) => {
+            match (arm.mask.grid(), referenced_arm(arm, &experiment.arms)) {
+                (Some(grid), _) => (1..=grid.len() as u32).collect(),
+                (None, Some(source)) => rounds(source, experiment),
+                (None, None) => Vec::new(),
+            }
         }
     }
 }
@@ -148,6 +151,9 @@ mod tests {
         assert_eq!(keys(&[of_b, ("b", "mask={random='a'},weights='reinit'")]), ["arms.a.mask"]);
         assert_eq!(keys(&[of_b, ("b", "mask={one_shot={like='a'}},weights='rewind'")]), ["arms.a.mask"]);
         assert_eq!(keys(&[("a", "mask={of='a'},weights='reinit'")]), ["arms.a.mask"]);
+        let like_b = ("a", "mask={one_shot={cut=[0.5]}},allocation={like='b'},weights='rewind'");
+        assert_eq!(keys(&[like_b]), ["arms.a.allocation.like"]);
+        assert_eq!(keys(&[like_b, ("b", "mask={of='a'},weights='reinit'")]), ["arms.a.allocation"]);
         assert_eq!(keys(&[("a", "mask={one_shot={like='b'}},weights='rewind'")]), ["arms.a.mask.one_shot.like"]);
     }
 

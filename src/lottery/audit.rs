@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-use super::prepare::{PrepareContext, prepare_start};
+use super::prepare::{PrepareContext, prepare_start, target_counts};
 use super::rules::{MaskRule, RewindPoint, StartRule};
 use super::training::TrainingSpec;
 use crate::base::mask::Mask;
 use crate::base::tensors::{NamedTensor, Snapshot, TensorMap};
 use crate::base::units::Iteration;
-use crate::config::RewindOptimizerState;
+use crate::config::{AtInitMethod, RewindOptimizerState};
 
 /// An invariant of masks and weights that does not hold.
 #[derive(Debug, thiserror::Error)]
@@ -116,16 +116,19 @@ pub fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &M
         mask.kept_total(),
         training.counts.kept
     );
-    if let Some(layers) = &training.counts.layers {
+    if let Some(layers) = &target_counts(training, context)?.layers {
         invariant!(mask.kept_counts() == *layers, "layers keep {:?}, planned {layers:?}", mask.kept_counts());
     }
     match &training.mask {
         MaskRule::Dense => invariant!(mask.kept_total() == mask.total(), "a dense mask that prunes"),
-        MaskRule::Prune { parent, .. } | MaskRule::OneShot { parent } => {
+        MaskRule::Prune { parent, .. } | MaskRule::OneShot { parent, .. } => {
             invariant!(mask.is_subset_of(&artifacts.mask(parent)?), "a mask that is not within its parent's");
         }
-        MaskRule::MagnitudeAtInit => {
-            invariant!(keeps_the_largest(mask, &context.draw_initial(training.replicate)), "a larger weight was cut");
+        MaskRule::AtInit { scoring, .. } => {
+            // Scores of other methods depend on the device: retraining makes their masks again.
+            if scoring.method == AtInitMethod::Magnitude && !scoring.is_inverted {
+                invariant!(keeps_the_largest(mask, &context.draw_initial(training.replicate)), "a larger weight was cut");
+            }
         }
         MaskRule::Of { parent } => invariant!(*mask == artifacts.mask(parent)?, "a mask other than the one named"),
         MaskRule::Random { like } => {
@@ -134,8 +137,6 @@ pub fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &M
                 "a random mask with other counts in a layer"
             );
         }
-        // Its counts are checked as those of every mask are.
-        MaskRule::RandomAllocated => {}
         MaskRule::File(file) => {
             invariant!(*mask == context.file_mask(file, training)?, "a mask other than that in its file");
         }

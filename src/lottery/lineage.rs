@@ -29,8 +29,7 @@ impl TrainingSpec {
             // Pruned in one step, or copied: not part of a chain.
             MaskRule::Dense
             | MaskRule::OneShot { .. }
-            | MaskRule::MagnitudeAtInit
-            | MaskRule::RandomAllocated
+            | MaskRule::AtInit { .. }
             | MaskRule::Of { .. }
             | MaskRule::File(_)
             | MaskRule::Random { .. } => None,
@@ -69,7 +68,8 @@ mod tests {
     const ARMS: &str = "arms={ticket={mask='iterative',weights='rewind'},tuned={mask='iterative',weights='final'},\
                         of={mask={of='ticket'},weights='reinit'},random={mask={random='ticket'},weights='reinit'},\
                         shot={mask={one_shot={cut=[0.3,0.6]}},weights='rewind'},\
-                        init={mask={magnitude_at_init={like='ticket'}},weights='rewind'},\
+                        init={mask={at_init={method='magnitude',like='ticket'}},weights='rewind'},\
+                        erk={mask='iterative',allocation='erk',weights='rewind'},\
                         fresh={mask='dense',weights='reinit'}}";
 
     #[test]
@@ -90,6 +90,7 @@ mod tests {
             assert_eq!(lineage("fresh", 0), Lineage { is_dense: true, ..none });
             assert_eq!(lineage("ticket", 1).pruned_from, Some(key("dense", 0)));
             assert_eq!(lineage("ticket", 3).pruned_from, Some(key("ticket", 2)));
+            assert_eq!(lineage("erk", 3).pruned_from, Some(key("erk", 2)));
             for (arm, round) in [("of", 2), ("random", 2), ("shot", 2), ("init", 2)] {
                 assert_eq!(lineage(arm, round), none, "{arm}");
             }

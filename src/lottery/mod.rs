@@ -45,6 +45,7 @@
 
 mod arm_counts;
 mod arm_graph;
+mod at_init;
 mod audit;
 mod lineage;
 mod lockstep;
@@ -66,6 +67,7 @@ mod validate_arms;
 mod weight_measure;
 mod weight_stats;
 
+pub use at_init::empty_layers;
 pub use audit::{AuditError, audit_end, audit_initial, audit_mask, audit_start, audit_stored_start};
 pub use lineage::Lineage;
 pub use lockstep::{LockstepGroup, lockstep_groups};

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::arm_counts::ArmCounts;
-use super::arm_graph::{self, mask_reference};
+use super::arm_graph;
 use super::resolved::ResolvedExperiment;
 use super::rules::{MaskRule, ReferencePoint, RewindPoint, StartRule};
 use super::training::{KeyContent, SharedKeyContent, TrainingSpec};
-use super::validate_arms::{ValidArms, grid};
+use super::validate_arms::ValidArms;
 use crate::base::key::ContentHash;
 use crate::base::units::{Fraction, Iteration, Round};
 use crate::config::{
-    Arm, Criterion, Diagnostic, Experiment, MaskSource, PruneConfig, ReferenceWeights, TargetSize, TrainingTime,
-    WeightSource,
+    Allocation, Arm, Criterion, Diagnostic, Experiment, MaskSource, PruneConfig, ReferenceWeights, TargetSize,
+    TrainingTime, WeightSource,
 };
 use crate::data::WHOLE_VALIDATION;
 use crate::engine::EngineKind;
@@ -99,8 +99,10 @@ pub(super) struct ResolvedArm<'a> {
     pub(super) arm: &'a Arm,
     /// The rounds that it trains, in ascending order.
     pub(super) rounds: Vec<Round>,
-    /// Index of the arm it refers to.
+    /// Index of the arm that its mask, or the size of its mask, comes from.
     source: Option<usize>,
+    /// Index of the arm whose masks have the densities of its layers, if these are not known before training.
+    layers_like: Option<usize>,
     /// The number of weights kept.
     counts: ArmCounts,
     /// The iteration k of the rewind point θₖ: with weights `rewind` its own, with weights `final` 0 (not used), else
@@ -182,9 +184,9 @@ impl<'a> PlanBuilder<'a> {
         counts_by_round: &Arc<Vec<RemainingCounts>>,
     ) -> Result<ResolvedArm<'a>, Diagnostic> {
         let resolved = self.resolved;
-        let source =
-            mask_reference(arm).and_then(|(other, _)| self.arms.iter().position(|resolved| resolved.name == other));
-        let counts = match (grid(arm), source) {
+        let position = |other: &str| self.arms.iter().position(|resolved| resolved.name == other);
+        let source = arm.mask.reference().and_then(|(other, _)| position(other));
+        let counts = match (arm.mask.grid(), source) {
             (Some(grid), _) => {
                 let sizes = resolved.network.weight_counts();
                 let one_shot = |&fraction: &f64| resolved.pruning.one_shot(Fraction::saturating(fraction), sizes);
@@ -198,10 +200,19 @@ impl<'a> PlanBuilder<'a> {
             },
         };
         let rounds: Vec<Round> = arm_graph::rounds(arm, experiment).into_iter().map(Round).collect();
-        let counts = match arm.allocation {
-            Some(allocation) => counts.allocated(name, allocation, &rounds, resolved)?,
+        let like = match &arm.allocation {
+            Some(Allocation::Like(other)) => position(other),
+            _ => None,
+        };
+        let counts = match &arm.allocation {
+            Some(allocation) => {
+                let like = like.map(|index| &self.arms[index].counts);
+                counts.allocated(name, allocation, like, arm.mask == MaskSource::Iterative, &rounds, resolved)?
+            }
             None => counts,
         };
+        let is_known = rounds.iter().all(|&round| counts.of(1, round).layers.is_some());
+        let layers_like = like.filter(|_| !is_known);
         let iteration = |key: &str, time: Option<TrainingTime>| {
             let iteration = time.map_or(0, |time| time.to_iterations(resolved.iterations_per_epoch));
             if iteration < experiment.train.iterations {
@@ -214,7 +225,7 @@ impl<'a> PlanBuilder<'a> {
             )))
         };
         // An arm with `like` takes only the size of another arm's mask, so it does not inherit the rewind point.
-        let mask_source = source.filter(|_| matches!(arm.mask, MaskSource::Of(_) | MaskSource::Random(_)));
+        let mask_source = source.filter(|_| arm.mask.copied_arm().is_some());
         let mask_source = mask_source.map(|source| &self.arms[source]);
         let (rewind_to, starts_at) = match arm.weights {
             WeightSource::Rewind { to } => {
@@ -227,31 +238,36 @@ impl<'a> PlanBuilder<'a> {
                 mask_source.map_or((Iteration(0), Iteration(0)), |arm| (arm.rewind_to, arm.starts_at))
             }
         };
-        Ok(ResolvedArm { name, arm, rounds, source, counts, rewind_to, starts_at })
+        Ok(ResolvedArm { name, arm, rounds, source, layers_like, counts, rewind_to, starts_at })
     }
 
     /// Returns the rule for the mask of the training run at `coords`. `previous`: the previous training run of its arm;
     /// `dense`: the dense training run of the replicate.
     pub(super) fn mask(&self, coords: TrainingCoords, previous: ContentHash, dense: ContentHash) -> MaskRule {
         let Some(index) = coords.arm else { return MaskRule::Dense };
-        let ResolvedArm { arm, source, .. } = &self.arms[index];
+        let ResolvedArm { arm, source, layers_like, .. } = &self.arms[index];
+        let layers_like = layers_like.map(|other| self.trainings[self.referred_training(coords, Some(other))].key);
         match &arm.mask {
             MaskSource::Dense => MaskRule::Dense,
-            MaskSource::Iterative => MaskRule::Prune { parent: previous, reference: self.reference_point(coords) },
+            MaskSource::Iterative => MaskRule::Prune {
+                parent: previous,
+                reference: self.reference_point(coords),
+                is_allocated: arm.allocation.is_some(),
+            },
             // Round 1 of a chain prunes the dense network too. The same rule gives the same key, so that it is one
             // training run.
             MaskSource::OneShot(TargetSize::Like(_))
                 if coords.round == Round(1) && self.is_chain(*source) && arm.allocation.is_none() =>
             {
-                MaskRule::Prune { parent: dense, reference: ReferencePoint::Initial }
+                let is_allocated = source.is_some_and(|source| self.arms[source].arm.allocation.is_some());
+                MaskRule::Prune { parent: dense, reference: ReferencePoint::Initial, is_allocated }
             }
-            MaskSource::OneShot(_) => MaskRule::OneShot { parent: dense },
-            MaskSource::MagnitudeAtInit(_) => MaskRule::MagnitudeAtInit,
+            MaskSource::OneShot(_) => MaskRule::OneShot { parent: dense, layers_like },
+            MaskSource::AtInit(mask) => MaskRule::AtInit { scoring: mask.scoring, layers_like },
             MaskSource::File(file) => {
                 MaskRule::File(self.resolved.files.mask_use(file, coords.replicate, coords.round.0))
             }
             MaskSource::Of(_) => MaskRule::Of { parent: self.trainings[self.referred_training(coords, *source)].key },
-            MaskSource::Random(_) if arm.allocation.is_some() => MaskRule::RandomAllocated,
             MaskSource::Random(_) => {
                 MaskRule::Random { like: self.trainings[self.referred_training(coords, *source)].key }
             }
@@ -328,7 +344,7 @@ impl<'a> PlanBuilder<'a> {
     /// from.
     fn pruned_by(&self, coords: TrainingCoords, mask: &MaskRule) -> ContentHash {
         match mask {
-            MaskRule::Prune { parent, .. } | MaskRule::OneShot { parent } => *parent,
+            MaskRule::Prune { parent, .. } | MaskRule::OneShot { parent, .. } => *parent,
             _ => {
                 let index = coords.arm.expect("only arms continue from trained weights");
                 let source = self.arms[index].source;

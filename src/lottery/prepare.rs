@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, anyhow};
 
+use super::arm_counts::counts_like;
+use super::at_init;
 use super::rules::{MaskRule, ReferencePoint, RewindPoint, StartRule};
 use super::source_files::FileUse;
 use super::study::Study;
@@ -14,10 +16,10 @@ use crate::base::mask::{LayerMask, Mask};
 use crate::base::rng::{Generator, Purpose, Stream};
 use crate::base::tensors::{Snapshot, TensorMap};
 use crate::base::units::{Iteration, Round};
-use crate::config::{Criterion, RewindOptimizerState};
+use crate::config::RewindOptimizerState;
 use crate::engine::Probe;
 use crate::network::{Network, TensorSpec, init_buffers, init_stds, init_weights};
-use crate::prune::{ScoreInputs, random_mask};
+use crate::prune::{RemainingCounts, ScoreInputs, random_mask};
 
 /// The outputs of finished training runs that others depend on.
 pub trait ArtifactSource {
@@ -50,14 +52,14 @@ pub struct PrepareContext<'a> {
     pub study: &'a Study,
     /// The outputs of finished training runs.
     pub artifacts: &'a dyn ArtifactSource,
-    /// Gradients on the training images. For mask rules that need gradients; none does yet.
+    /// Gradients on the training images, for masks at initialization.
     pub probe: &'a dyn Probe,
 }
 
 impl PrepareContext<'_> {
     /// Returns the random stream of a purpose for what is drawn before training. It depends on replicate, repeat and
     /// round.
-    fn stream(&self, training: &TrainingSpec, purpose: Purpose) -> Stream {
+    pub(super) fn stream(&self, training: &TrainingSpec, purpose: Purpose) -> Stream {
         let TrainingSpec { replicate, repeat, round: Round(round), .. } = *training;
         Stream { seed: self.study.experiment.seed, replicate, purpose, repeat, round }
     }
@@ -170,42 +172,32 @@ pub fn unmasked_start(training: &TrainingSpec, mask: &Mask, context: PrepareCont
 /// Returns the mask of a training run by its [`MaskRule`].
 fn make_mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mask> {
     let PrepareContext { study, artifacts, .. } = context;
-    let criterion = study.experiment.prune.criterion;
-    let prune = |mask: &Mask, criterion: Criterion, reference: &TensorMap, trained: &TensorMap| {
+    let counts = target_counts(training, context)?;
+    let prune = |mask: &Mask, reference: &TensorMap, trained: &TensorMap| {
         let stream = context.stream(training, Purpose::Criterion);
-        let inputs = ScoreInputs { criterion, reference, trained, stream };
-        let pruned = study.resolved.pruning.prune_to(&training.counts, mask, &inputs);
-        pruned.map_err(|missing| anyhow!("a state that prunes has {missing}"))
+        let inputs = ScoreInputs { criterion: study.experiment.prune.criterion, reference, trained, stream };
+        let scores = inputs.scores(mask).map_err(|missing| anyhow!("a state that prunes has {missing}"))?;
+        Ok(study.resolved.pruning.prune_to(&counts, mask, &scores, stream))
     };
     match &training.mask {
         MaskRule::Dense => Ok(all_ones(&study.resolved.network)),
-        MaskRule::Prune { parent, reference: ReferencePoint::TrainingStart { round, start: rule } } => {
+        MaskRule::Prune { parent, reference: ReferencePoint::TrainingStart { round, start: rule }, .. } => {
             let mask = artifacts.mask(parent)?;
             // Makes the start of the parent again: the draws of its round, under its mask. The purpose is a
             // placeholder.
             let draws = Stream { round: round.0, ..context.stream(training, Purpose::Reinit) };
             let reference = make_start(rule, draws, &mask, context)?.weights;
-            prune(&mask, criterion, &reference, &artifacts.final_weights(parent)?)
+            prune(&mask, &reference, &artifacts.final_weights(parent)?)
         }
-        MaskRule::Prune { parent, reference: ReferencePoint::Initial } | MaskRule::OneShot { parent } => prune(
+        MaskRule::Prune { parent, reference: ReferencePoint::Initial, .. } | MaskRule::OneShot { parent, .. } => prune(
             &artifacts.mask(parent)?,
-            criterion,
             &context.draw_initial(training.replicate),
             &artifacts.final_weights(parent)?,
         ),
-        MaskRule::MagnitudeAtInit => {
-            let initial = context.draw_initial(training.replicate);
-            // The criterion depends on the reference weights only; the trained ones are not used.
-            prune(&all_ones(&study.resolved.network), Criterion::LargeInit, &initial, &initial)
-        }
+        MaskRule::AtInit { scoring, .. } => at_init::mask(scoring, &counts, training, context),
         MaskRule::Of { parent } => artifacts.mask(parent),
         MaskRule::Random { like } => {
             Ok(random_mask(&artifacts.mask(like)?, &mut context.stream(training, Purpose::Mask).generator(0)))
-        }
-        MaskRule::RandomAllocated => {
-            let counts = training.counts.layers.as_deref().context("a random mask without counts of layers")?;
-            let like = first_weights(&study.resolved.network, counts);
-            Ok(random_mask(&like, &mut context.stream(training, Purpose::Mask).generator(0)))
         }
         MaskRule::File(file) => context.file_mask(file, training),
     }
@@ -252,14 +244,12 @@ fn make_start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareCont
     }
 }
 
-/// Returns a mask that keeps the first weights of each layer, as many as `counts` says.
-fn first_weights(network: &Network, counts: &[u64]) -> Mask {
-    let Mask(mut layers) = all_ones(network);
-    for (layer, &count) in layers.iter_mut().zip(counts) {
-        let kept = usize::try_from(count).unwrap_or(usize::MAX).min(layer.kept.len());
-        layer.kept[kept..].fill(false);
-    }
-    Mask(layers)
+/// Returns the number of weights that the mask of a training run keeps, in every layer if its layers are like those of
+/// another mask.
+pub(super) fn target_counts(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<RemainingCounts> {
+    let Some(other) = training.mask.layers_like() else { return Ok(training.counts.clone()) };
+    let counts = counts_like(&context.artifacts.mask(other)?, training.counts.kept, &context.study.resolved);
+    counts.map_err(|problem| anyhow!("no mask has layers like that of `{other}`: {problem}"))
 }
 
 /// Returns the mask of the dense network, which keeps every weight.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::source_files::FileUse;
 use crate::base::key::ContentHash;
 use crate::base::units::{Iteration, Round};
-use crate::config::{FileTensors, RewindOptimizerState};
+use crate::config::{FileTensors, RewindOptimizerState, Scoring};
 use crate::prune::RemainingCounts;
 
 /// The reference weights of a mask: the earlier weights that some criteria compare trained weights with. The section
@@ -34,15 +34,23 @@ pub enum MaskRule {
         parent: ContentHash,
         /// The reference weights, for criteria that compare the trained ones with earlier ones; else `Initial`.
         reference: ReferencePoint,
+        /// Whether the counts of this training run are those of an allocation, and not those of one round by the rates.
+        is_allocated: bool,
     },
-    /// The dense network, pruned in one step to the counts of this training run by its trained weights.
+    /// The dense network, pruned in one step to the size of this training run by its trained weights.
     OneShot {
         /// The dense training run.
         parent: ContentHash,
+        /// The training run whose mask has the densities of the layers, if they are not known before it is trained.
+        layers_like: Option<ContentHash>,
     },
-    /// The dense network, pruned in one step to the counts of this training run by the magnitude of its initial
-    /// weights.
-    MagnitudeAtInit,
+    /// The dense network, pruned to the size of this training run by scores of the untrained network.
+    AtInit {
+        /// What determines the scores.
+        scoring: Scoring,
+        /// As for [`OneShot`](Self::OneShot).
+        layers_like: Option<ContentHash>,
+    },
     /// The mask of another training run.
     Of {
         /// The other training run.
@@ -53,8 +61,6 @@ pub enum MaskRule {
         /// The other training run.
         like: ContentHash,
     },
-    /// A uniformly random mask with the counts of this training run in every layer.
-    RandomAllocated,
     /// The mask in a file.
     File(FileUse),
 }
@@ -66,35 +72,71 @@ impl MaskRule {
         matches!(self, Self::Prune { .. })
     }
 
+    /// Returns the training run whose mask has the densities of the layers, if they are not known before it is trained.
+    pub(super) fn layers_like(&self) -> Option<&ContentHash> {
+        match self {
+            Self::OneShot { layers_like, .. } | Self::AtInit { layers_like, .. } => layers_like.as_ref(),
+            Self::Dense | Self::Prune { .. } | Self::Of { .. } | Self::Random { .. } | Self::File(_) => None,
+        }
+    }
+
     /// Returns the part of the key content that determines the mask. `prune_content`: the criterion, the scope and the
     /// rates; `counts`: the number of weights that the mask keeps.
     pub(super) fn content(&self, prune_content: &Value, counts: &RemainingCounts) -> Value {
         match self {
             Self::Dense => json!("dense"),
-            Self::Prune { parent, reference: ReferencePoint::Initial } => {
-                json!({ "prune": parent, "by": prune_content })
+            Self::Prune { parent, reference, is_allocated } => {
+                let mut rule = json!({ "prune": parent, "by": prune_content });
+                if let ReferencePoint::TrainingStart { .. } = reference {
+                    // The key of the parent determines the weights that it started from.
+                    rule["reference_weights"] = json!("training_start");
+                }
+                if *is_allocated {
+                    rule["layers"] = counts.layers.as_ref().map_or_else(|| json!("global"), |layers| json!(layers));
+                }
+                rule
             }
-            // The key of the parent determines the weights that it started from.
-            Self::Prune { parent, reference: ReferencePoint::TrainingStart { .. } } => {
-                json!({ "prune": parent, "by": prune_content, "reference_weights": "training_start" })
+            Self::OneShot { parent, layers_like } => {
+                let rule = json!({ "prune": parent, "by": without(prune_content, &["rate"]) });
+                one_step_content(rule, *layers_like, counts)
             }
-            Self::OneShot { parent } => one_step_content(json!({ "prune": parent }), prune_content, counts),
-            Self::MagnitudeAtInit => one_step_content(json!({ "at_init": "magnitude" }), prune_content, counts),
+            Self::AtInit { scoring, layers_like } => {
+                let mut rule = json!({
+                    "at_init": scoring.method,
+                    "by": without(prune_content, &["rate", "criterion", "equal_scores"]),
+                });
+                let options = [
+                    ("steps", (scoring.steps > 1).then(|| json!(scoring.steps))),
+                    ("images", scoring.images.map(|images| json!(images))),
+                    ("inverted", scoring.is_inverted.then(|| json!(true))),
+                ];
+                for (name, value) in options {
+                    if let Some(value) = value {
+                        rule[name] = value;
+                    }
+                }
+                one_step_content(rule, *layers_like, counts)
+            }
             Self::Of { parent } => json!({ "of": parent }),
             Self::Random { like } => json!({ "random": like }),
-            Self::RandomAllocated => json!({ "random_to": counts.layers }),
             Self::File(file) => json!({ "from": file.content }),
         }
     }
 }
 
-/// Returns the key content of a mask that is pruned in one step. One-step masks are determined by their size, so rates
-/// are left out.
-fn one_step_content(mut rule: Value, prune_content: &Value, counts: &RemainingCounts) -> Value {
-    let fields = prune_content.as_object().into_iter().flatten().filter(|(name, _)| *name != "rate");
-    let without_rate: Map<String, Value> = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
-    rule["by"] = Value::Object(without_rate);
+/// Returns the part of `[prune]` in a key without some of its fields: those that do not determine the mask. A mask that is
+/// pruned to a size is not determined by rates, and one at initialization not by the criterion.
+fn without(prune_content: &Value, fields: &[&str]) -> Value {
+    let kept = prune_content.as_object().into_iter().flatten().filter(|(name, _)| !fields.contains(&name.as_str()));
+    Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect::<Map<_, _>>())
+}
+
+/// Returns the key content of a mask that is pruned to a size.
+fn one_step_content(mut rule: Value, layers_like: Option<ContentHash>, counts: &RemainingCounts) -> Value {
     rule["to"] = counts.layers.as_ref().map_or_else(|| json!(counts.kept), |layers| json!(layers));
+    if let Some(other) = layers_like {
+        rule["layers_like"] = json!(other);
+    }
     rule
 }
 

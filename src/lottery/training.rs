@@ -142,16 +142,17 @@ impl TrainingSpec {
     pub fn dependencies(&self) -> Vec<(&ContentHash, Dependency)> {
         let mut outputs = Vec::new();
         match &self.mask {
-            MaskRule::Dense | MaskRule::MagnitudeAtInit | MaskRule::RandomAllocated | MaskRule::File(_) => {}
-            MaskRule::Prune { parent, reference } => {
+            MaskRule::Dense | MaskRule::AtInit { .. } | MaskRule::File(_) => {}
+            MaskRule::Prune { parent, reference, .. } => {
                 outputs.push((parent, Dependency::FinalWeights));
                 if let ReferencePoint::TrainingStart { start, .. } = reference {
                     outputs.extend(start.dependency());
                 }
             }
-            MaskRule::OneShot { parent } => outputs.push((parent, Dependency::FinalWeights)),
+            MaskRule::OneShot { parent, .. } => outputs.push((parent, Dependency::FinalWeights)),
             MaskRule::Of { parent: key } | MaskRule::Random { like: key } => outputs.push((key, Dependency::Entry)),
         }
+        outputs.extend(self.mask.layers_like().map(|key| (key, Dependency::Entry)));
         outputs.extend(self.start.dependency());
         // The weight statistics of a ticket compare its initial weights with the final weights of the dense network.
         if let (MaskRule::Prune { .. } | MaskRule::OneShot { .. }, StartRule::Rewind { point, .. }) =

@@ -1,8 +1,8 @@
 //! Validates arms: each must train networks that no other arm trains already, and have weights to start from.
 
-use super::arm_graph::{is_dense, mask_reference, possible_rounds, referenced_arm, topological_order};
+use super::arm_graph::{find, is_dense, possible_rounds, rounds, topological_order};
 use crate::config::{
-    Arm, Arms, Criterion, Diagnostic, Experiment, MaskSource, ReferenceWeights, TargetSize, WeightSource,
+    Allocation, Arm, Arms, Criterion, Diagnostic, Experiment, MaskSource, ReferenceWeights, WeightSource,
 };
 
 /// The arms of an experiment that have been validated, each after the one it refers to, else in the order of the file.
@@ -37,6 +37,7 @@ pub(super) fn validate_arms(experiment: &Experiment) -> Result<ValidArms, Vec<Di
             problems.extend(check_final_weights(name, arm, experiment));
             problems.extend(check_reference_weights(name, arm, experiment));
             problems.extend(check_rounds(name, arm, experiment));
+            problems.extend(check_allocation(name, arm, experiment));
         }
     }
     match order {
@@ -48,7 +49,7 @@ pub(super) fn validate_arms(experiment: &Experiment) -> Result<ValidArms, Vec<Di
 /// Reports repeats of an arm that draws nothing at random, and repeats that differ in number from those of the arm it
 /// refers to.
 fn check_repeats(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
-    let source = referenced_arm(arm, &experiment.arms).filter(|_| takes_mask(arm));
+    let source = arm.mask.copied_arm().and_then(|other| find(other, &experiment.arms));
     let source_repeats = source.map_or(1, |source| source.repeats);
     let key = format!("arms.{name}.repeats");
     if arm.repeats > 1 && source_repeats == 1 && !is_random(arm, experiment.prune.criterion) {
@@ -63,26 +64,17 @@ fn check_repeats(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagn
     }
 }
 
-/// Returns whether an arm takes the masks of the arm it refers to, or their sizes by layer, and not only the number of all
-/// weights.
-fn takes_mask(arm: &Arm) -> bool {
-    match arm.mask {
-        MaskSource::Of(_) => true,
-        MaskSource::Random(_) => arm.allocation.is_none(),
-        _ => false,
-    }
-}
-
 /// Returns whether the weights or the masks of an arm are drawn at random, so that its repeats differ. A random mask
 /// that it takes from another arm does not count.
 fn is_random(arm: &Arm, criterion: Criterion) -> bool {
     let has_random_weights =
         matches!(arm.weights, WeightSource::Reinit | WeightSource::Shuffle | WeightSource::Noise { .. });
     has_random_weights
-        || match arm.mask {
+        || match &arm.mask {
             MaskSource::Random(_) => true,
             MaskSource::Iterative | MaskSource::OneShot(_) => criterion.is_random(),
-            MaskSource::Dense | MaskSource::Of(_) | MaskSource::MagnitudeAtInit(_) | MaskSource::File(_) => false,
+            MaskSource::AtInit(mask) => mask.scoring.is_random(),
+            MaskSource::Dense | MaskSource::Of(_) | MaskSource::File(_) => false,
         }
 }
 
@@ -91,7 +83,7 @@ fn check_not_dense(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Dia
     if !is_dense(arm, &experiment.arms) {
         return None;
     }
-    if let Some((other, reference_key)) = mask_reference(arm).filter(|_| !takes_mask(arm)) {
+    if let Some((other, reference_key)) = arm.mask.reference().filter(|_| arm.mask.size().is_some()) {
         let message = format!("there is nothing to be cut like `{other}`, whose mask is dense");
         return Some(
             Diagnostic::new(format!("arms.{name}.mask.{reference_key}"), message).hint("name an arm that prunes"),
@@ -116,13 +108,8 @@ fn check_final_weights(name: &str, arm: &Arm, experiment: &Experiment) -> Option
 /// Returns whether an arm's mask was pruned by trained weights, directly or through the arm that it takes the mask
 /// from.
 fn is_pruned_by_training(arm: &Arm, arms: &Arms) -> bool {
-    match arm.mask {
-        MaskSource::Iterative | MaskSource::OneShot(_) => true,
-        MaskSource::Dense | MaskSource::MagnitudeAtInit(_) | MaskSource::File(_) => false,
-        MaskSource::Of(_) | MaskSource::Random(_) => {
-            referenced_arm(arm, arms).is_some_and(|arm| is_pruned_by_training(arm, arms))
-        }
-    }
+    let copied = arm.mask.copied_arm().and_then(|other| find(other, arms));
+    arm.mask.prunes_trained_weights() || copied.is_some_and(|arm| is_pruned_by_training(arm, arms))
 }
 
 /// Reports a chain that starts each round from weights that are neither θ₀ nor trained from θ₀ (such as `reinit`), if
@@ -156,12 +143,14 @@ fn check_rounds(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagno
     Some(Diagnostic::new(format!("arms.{name}.every"), message).hint(hint()))
 }
 
-/// Returns the grid of an arm: the fraction to prune in each of its rounds, if it has one.
-pub(super) fn grid(arm: &Arm) -> Option<&[f64]> {
-    match &arm.mask {
-        MaskSource::OneShot(TargetSize::Cut(grid)) | MaskSource::MagnitudeAtInit(TargetSize::Cut(grid)) => Some(grid),
-        _ => None,
-    }
+/// Reports an arm that divides its weights like the masks of an arm that does not have all of its rounds.
+fn check_allocation(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
+    let Some(Allocation::Like(other)) = &arm.allocation else { return None };
+    let of_other = rounds(find(other, &experiment.arms)?, experiment);
+    let missing = rounds(arm, experiment).into_iter().find(|round| !of_other.contains(round))?;
+    let message = format!("`{other}` has no round {missing}, whose layers `{name}` would be like");
+    let hint = "name an arm with the same rounds, or choose rounds with `at`";
+    Some(Diagnostic::new(format!("arms.{name}.allocation.like"), message).hint(hint))
 }
 
 #[cfg(test)]
@@ -202,6 +191,10 @@ pub(super) mod tests {
         assert_eq!(keys(&[ticket, random, ("x", "mask={of='r'},weights='rewind',repeats=3")], &[]), [""; 0]);
         // The size of a mask has no repeats.
         assert_eq!(keys(&[ticket, random, ("x", "mask={one_shot={like='r'}},weights='rewind'")], &[]), [""; 0]);
+        // The images for scores are drawn.
+        let scored = |method: &str| format!("mask={{at_init={{method='{method}',like='a'}}}},weights='rewind',repeats=2");
+        assert_eq!(keys(&[ticket, ("x", &scored("snip"))], &[]), [""; 0]);
+        assert_eq!(keys(&[ticket, ("x", &scored("synflow"))], &[]), ["arms.x.repeats"]);
     }
 
     #[test]
@@ -219,7 +212,7 @@ pub(super) mod tests {
         for mask in ["'iterative'", "{of='t'}", "{random='t'}", "{one_shot={like='t'}}", "{one_shot={cut=[0.5]}}"] {
             assert_eq!(finals(mask), [""; 0], "{mask}");
         }
-        for mask in ["'dense'", "{magnitude_at_init={like='t'}}", "{magnitude_at_init={cut=[0.5]}}"] {
+        for mask in ["'dense'", "{at_init={method='snip',like='t'}}", "{at_init={method='magnitude',cut=[0.5]}}"] {
             assert_eq!(finals(mask), ["arms.a.weights"], "{mask}");
         }
     }
@@ -238,6 +231,16 @@ pub(super) mod tests {
             assert_eq!(chain("'rewind'", criterion, "initial"), [""; 0], "{criterion}");
             assert_eq!(chain("'final'", criterion, "initial"), [""; 0], "{criterion}");
         }
+    }
+
+    #[test]
+    fn allocation_like_an_arm_needs_its_rounds() {
+        let like = |more: &str| {
+            let arm = format!("mask={{one_shot={{cut=[0.1,0.2,0.3,0.4,0.5]}}}},allocation={{like='t'}},weights='rewind'{more}");
+            keys(&[("t", arm::TICKET), ("a", &arm)], &[])
+        };
+        assert_eq!(like(""), ["arms.a.allocation.like"]);
+        assert_eq!(like(",at=[1,4]"), [""; 0]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub struct LayerWeights<'a> {
 ///
 /// Magnitude is that of Frankle & Carbin 2019 (section 1: the smallest-magnitude weights at the end of training); the
 /// others are those of Zhou et al. 2019 (arXiv 1905.01067, section 3).
-pub fn scores(criterion: Criterion, weights: &LayerWeights<'_>, generator: &mut Generator, out: &mut [f32]) {
+pub fn scores(criterion: Criterion, weights: &LayerWeights<'_>, generator: &mut Generator, out: &mut [f64]) {
     match criterion {
         Criterion::Magnitude => score_each(weights, out, |_, trained| trained.abs()),
         Criterion::MagnitudeIncrease => score_each(weights, out, |reference, trained| trained.abs() - reference.abs()),
@@ -35,10 +35,10 @@ pub fn scores(criterion: Criterion, weights: &LayerWeights<'_>, generator: &mut 
 }
 
 /// Writes `score(reference, trained)` of each weight to `out`.
-fn score_each(weights: &LayerWeights<'_>, out: &mut [f32], mut score: impl FnMut(f32, f32) -> f32) {
+fn score_each(weights: &LayerWeights<'_>, out: &mut [f64], mut score: impl FnMut(f32, f32) -> f32) {
     let pairs = weights.reference.iter().zip(weights.trained);
     for (out, (&reference, &trained)) in out.iter_mut().zip(pairs) {
-        *out = score(reference, trained);
+        *out = f64::from(score(reference, trained));
     }
 }
 
@@ -74,9 +74,9 @@ mod tests {
     use super::*;
     use crate::base::rng::{Purpose, Stream};
 
-    fn scores_of(criterion: Criterion, reference: &[f32], trained: &[f32]) -> Vec<f32> {
+    fn scores_of(criterion: Criterion, reference: &[f32], trained: &[f32]) -> Vec<f64> {
         let mut generator = Stream::of_replicate(1, 1, Purpose::Criterion).generator(0);
-        let mut out = vec![f32::NAN; trained.len()];
+        let mut out = vec![f64::NAN; trained.len()];
         let kept = vec![true; trained.len()];
         scores(criterion, &LayerWeights { reference, trained, kept: &kept }, &mut generator, &mut out);
         out

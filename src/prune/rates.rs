@@ -127,33 +127,36 @@ impl PruningRates {
     }
 
     /// Returns `mask` with the weights of the lowest scores pruned, so that `counts` remain: within each layer if `counts`
-    /// has the numbers of the layers, else in one ranking of all layers that are pruned. Ties are broken at random, by the
-    /// stream of `inputs`.
-    ///
-    /// # Errors
-    /// Fails if a tensor of `inputs` is missing or does not have the size of its mask (the message names it).
-    pub fn prune_to(&self, counts: &RemainingCounts, mask: &Mask, inputs: &ScoreInputs<'_>) -> Result<Mask, String> {
-        let scores = inputs.scores(mask)?;
-        let tie_break = TieBreak::new(inputs.stream);
+    /// has the numbers of the layers, else in one ranking of all layers that are pruned. `scores`: of every weight, by
+    /// layer in the mask's order. Ties are broken at random, by `stream`.
+    pub fn prune_to(&self, counts: &RemainingCounts, mask: &Mask, scores: &[Vec<f64>], stream: Stream) -> Mask {
+        let tie_break = TieBreak::new(stream);
         let mut pruned = mask.clone();
         if let Some(remaining) = &counts.layers {
-            let layers = pruned.0.iter_mut().zip(&scores).zip(remaining);
+            let layers = pruned.0.iter_mut().zip(scores).zip(remaining);
             for (index, ((layer, scores), &remaining)) in layers.enumerate() {
                 let count = layer.kept_count().saturating_sub(remaining);
                 prune_lowest(scores, &mut layer.kept, count, |weight| tie_break.rank(index, weight));
             }
         } else {
             let count = mask.kept_total().saturating_sub(counts.kept);
-            prune_across_layers(&mut pruned, &self.included(), &scores, count, &tie_break);
+            prune_across_layers(&mut pruned, &self.included(), scores, count, &tie_break);
         }
-        Ok(pruned)
+        pruned
     }
 
     /// Returns whether each layer is pruned, in the network's order.
     pub fn included(&self) -> Vec<bool> {
+        self.layer_rates().iter().map(|&rate| rate > Fraction::ZERO).collect()
+    }
+
+    /// Returns the rate of each layer, in the network's order: 0 for layers that are not pruned.
+    pub fn layer_rates(&self) -> Vec<Fraction> {
         match &self.rule {
-            RateRule::Layerwise(rates) => rates.iter().map(|&rate| rate > Fraction::ZERO).collect(),
-            RateRule::Global { included, .. } => included.clone(),
+            RateRule::Layerwise(rates) => rates.clone(),
+            RateRule::Global { rate, included } => {
+                included.iter().map(|&included| if included { *rate } else { Fraction::ZERO }).collect()
+            }
         }
     }
 }
@@ -165,10 +168,10 @@ fn excluded_weights(sizes: &[u64], included: &[bool]) -> u64 {
 
 /// Prunes the `count` weights with the lowest scores among all included layers, in one ranking. `scores`: of every
 /// weight, by layer.
-fn prune_across_layers(mask: &mut Mask, included: &[bool], scores: &[Vec<f32>], count: u64, tie_break: &TieBreak) {
+fn prune_across_layers(mask: &mut Mask, included: &[bool], scores: &[Vec<f64>], count: u64, tie_break: &TieBreak) {
     let layers: Vec<usize> = (0..mask.0.len()).filter(|&layer| included[layer]).collect();
     let mut kept: Vec<bool> = layers.iter().flat_map(|&layer| mask.0[layer].kept.iter().copied()).collect();
-    let ranked: Vec<f32> = layers.iter().flat_map(|&layer| scores[layer].iter().copied()).collect();
+    let ranked: Vec<f64> = layers.iter().flat_map(|&layer| scores[layer].iter().copied()).collect();
     // The index in the concatenation at which each layer begins.
     let starts: Vec<usize> =
         layers.iter().scan(0, |end, &layer| Some(std::mem::replace(end, *end + mask.0[layer].kept.len()))).collect();
@@ -211,13 +214,16 @@ pub struct ScoreInputs<'a> {
     pub reference: &'a TensorMap,
     /// The trained weights.
     pub trained: &'a TensorMap,
-    /// The random stream of the criterion, which also breaks ties.
+    /// The random stream of the criterion.
     pub stream: Stream,
 }
 
 impl ScoreInputs<'_> {
     /// Returns the scores of every weight, by layer in the mask's order.
-    fn scores(&self, mask: &Mask) -> Result<Vec<Vec<f32>>, String> {
+    ///
+    /// # Errors
+    /// Fails if a tensor is missing or does not have the size of its mask (the message names it).
+    pub fn scores(&self, mask: &Mask) -> Result<Vec<Vec<f64>>, String> {
         let mut generator = self.stream.generator(0);
         let mut layers = Vec::new();
         for layer in &mask.0 {

@@ -11,7 +11,7 @@ pub(super) fn prune_count(rate: Fraction, remaining: u64) -> u64 {
 /// Prunes the `count` kept weights with the lowest scores, or all if fewer are kept. Of weights with equal scores,
 /// those with the lowest `tie_break` (a rank for each index) are pruned first. A random `tie_break` prunes evenly all
 /// over the layer; an order by index would remove all weights of the first output units.
-pub(super) fn prune_lowest(scores: &[f32], kept: &mut [bool], count: u64, tie_break: impl Fn(usize) -> u64) {
+pub(super) fn prune_lowest(scores: &[f64], kept: &mut [bool], count: u64, tie_break: impl Fn(usize) -> u64) {
     let mut candidates: Vec<u32> = (0..scores.len() as u32).filter(|&i| kept[i as usize]).collect();
     let count = (count as usize).min(candidates.len());
     if count == 0 {
@@ -52,7 +52,7 @@ mod tests {
         fn prune_lowest_prunes_the_exact_count_and_no_score_above_a_kept_one(
             weights in prop::collection::vec((0_u8..6, any::<bool>(), 0_u64..4), 1..80), count in 0_u64..80,
         ) {
-            let scores: Vec<f32> = weights.iter().map(|w| f32::from(w.0)).collect();
+            let scores: Vec<f64> = weights.iter().map(|w| f64::from(w.0)).collect();
             let before: Vec<bool> = weights.iter().map(|w| w.1).collect();
             let mut after = before.clone();
             prune_lowest(&scores, &mut after, count, |i| weights[i].2);

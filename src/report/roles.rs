@@ -69,14 +69,7 @@ pub(crate) fn is_dense(arm: &str) -> bool {
 fn known_role(name: &str, experiment: Option<&Experiment>) -> Option<ArmRole> {
     let experiment = experiment?;
     let (_, arm) = experiment.arms.0.iter().find(|(other, _)| other == name)?;
-    let mask_of = match &arm.mask {
-        MaskSource::Of(other) | MaskSource::Random(other) => Some(other.clone()),
-        MaskSource::Dense
-        | MaskSource::Iterative
-        | MaskSource::OneShot(_)
-        | MaskSource::MagnitudeAtInit(_)
-        | MaskSource::File(_) => None,
-    };
+    let mask_of = arm.mask.copied_arm().map(str::to_owned);
     Some(ArmRole { arm: name.to_owned(), is_ticket: is_ticket(arm, experiment), mask_of })
 }
 
@@ -110,9 +103,8 @@ pub(super) fn is_ticket(arm: &Arm, experiment: &Experiment) -> bool {
     let is_transferred = |weights: &FileWeights| weights.which == FileTensors::Start;
     let is_pruned = match &arm.mask {
         MaskSource::File(_) => return matches!(&arm.weights, WeightSource::File(weights) if is_transferred(weights)),
-        MaskSource::Iterative | MaskSource::OneShot(_) => true,
         MaskSource::Of(name) => continues_training(name, experiment),
-        MaskSource::Dense | MaskSource::Random(_) | MaskSource::MagnitudeAtInit(_) => false,
+        mask => mask.prunes_trained_weights(),
     };
     is_pruned && matches!(arm.weights, WeightSource::Rewind { .. })
 }

@@ -287,9 +287,8 @@ mod tests {
     fn gc_keeps_dense_weights_and_last_rounds_of_chains() {
         let arms = "arms={ticket={mask='iterative',weights='rewind'},of={mask={of='ticket'},weights='reinit'},\
                     random={mask={random='ticket'},weights='reinit'},\
-                    erk={mask={random='ticket'},allocation='erk',weights='reinit'},\
                     shot={mask={one_shot={cut=[0.5]}},weights='rewind'},\
-                    init={mask={magnitude_at_init={like='ticket'}},weights='rewind'}}";
+                    init={mask={at_init={method='magnitude',like='ticket'}},weights='rewind'}}";
         let plan = study(&["rounds=2", "replicates=1", arms]).plan;
         let mut rules = BTreeSet::new();
         for spec in &plan.trainings {
@@ -298,10 +297,9 @@ mod tests {
                 // The last round of a chain is kept; with `needed`, the rounds before it are not.
                 MaskRule::Prune { .. } => ("prune", [[false, false, false], [false, false, true]]),
                 MaskRule::OneShot { .. } => ("one_shot", [[false, true, true]; 2]),
-                MaskRule::MagnitudeAtInit => ("magnitude_at_init", [[false, true, true]; 2]),
+                MaskRule::AtInit { .. } => ("at_init", [[false, true, true]; 2]),
                 MaskRule::Of { .. } => ("of", [[false, true, true]; 2]),
                 MaskRule::Random { .. } => ("random", [[false, true, true]; 2]),
-                MaskRule::RandomAllocated => ("random_allocated", [[false, true, true]; 2]),
                 MaskRule::File(_) => panic!("no arm of this plan takes its mask from a file"),
             };
             assert_eq!(
@@ -314,7 +312,7 @@ mod tests {
         }
         assert_eq!(
             rules.len(),
-            7,
+            6,
             "every mask rule but that of files, which give plain entries as `of` does: {rules:?}"
         );
     }

@@ -138,7 +138,7 @@ fn example_value(variant: &str, path: &str) -> Option<&'static str> {
         "of" if last_key(path) == "mask" => "{ of = \"winning_ticket\" }",
         "random" if last_key(path) == "mask" => "{ random = \"winning_ticket\" }",
         "one_shot" => "{ one_shot = { like = \"winning_ticket\" } }",
-        "magnitude_at_init" => "{ magnitude_at_init = { like = \"winning_ticket\" } }",
+        "at_init" => "{ at_init = { method = \"snip\", like = \"winning_ticket\" } }",
         "like" => "{ like = \"winning_ticket\" }",
         "file" => "{ file = \"ticket.safetensors\" }",
         "cut" => "{ cut = [0.5, 0.8, 0.9] }",

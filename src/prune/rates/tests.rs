@@ -57,23 +57,20 @@ fn scope_decides_whether_layers_share_a_ranking() {
     let (mask, state) = tiny();
     let sizes = [4, 2, 1];
     let dense_counts = RemainingCounts { kept: 7, layers: Some(sizes.to_vec()) };
-    let inputs = |weights| ScoreInputs {
-        criterion: Criterion::Magnitude,
-        reference: weights,
-        trained: weights,
-        stream: Stream::of_replicate(1, 1, Purpose::Criterion),
-    };
+    let stream = Stream::of_replicate(1, 1, Purpose::Criterion);
+    let inputs = |weights| ScoreInputs { criterion: Criterion::Magnitude, reference: weights, trained: weights, stream };
+    let scores = inputs(&state).scores(&mask).unwrap();
     let layerwise = PruningRates { rule: layerwise(&[0.5, 0.5, 0.0]) };
     let counts = layerwise.after_round(&dense_counts, &sizes);
-    assert_eq!(layerwise.prune_to(&counts, &mask, &inputs(&state)).unwrap().kept_counts(), [2, 1, 1]);
+    assert_eq!(layerwise.prune_to(&counts, &mask, &scores, stream).kept_counts(), [2, 1, 1]);
     let included = vec![true, true, false];
     let global = PruningRates { rule: RateRule::Global { rate: fraction(0.5), included } };
-    let pruned = global.prune_to(&global.after_round(&dense_counts, &sizes), &mask, &inputs(&state)).unwrap();
+    let pruned = global.prune_to(&global.after_round(&dense_counts, &sizes), &mask, &scores, stream);
     assert_eq!(pruned.0[0].kept, [false, false, true, true]);
     assert_eq!((pruned.0[1].kept.clone(), pruned.0[2].kept.clone()), (vec![false, true], vec![true]));
     let planned = global.after_round(&RemainingCounts { kept: 7, layers: None }, &sizes);
     assert_eq!(planned.kept, pruned.kept_total());
-    assert!(layerwise.prune_to(&counts, &mask, &inputs(&TensorMap::default())).unwrap_err().contains("`a`"));
+    assert!(inputs(&TensorMap::default()).scores(&mask).unwrap_err().contains("`a`"));
 }
 
 /// Returns a tensor's mask and its values before and after training: all weights but the last `distinct` have changed
@@ -102,7 +99,7 @@ fn pruned_among_equals(sizes: &[usize], rule: RateRule, counts: &RemainingCounts
     let stream = Stream { round, ..Stream::of_replicate(1, 1, Purpose::Criterion) };
     let criterion = Criterion::LargeFinalSameSign;
     let inputs = ScoreInputs { criterion, reference: &reference, trained: &trained, stream };
-    let pruned = PruningRates { rule }.prune_to(counts, &mask, &inputs).unwrap();
+    let pruned = PruningRates { rule }.prune_to(counts, &mask, &inputs.scores(&mask).unwrap(), stream);
     let pruned_indices = |layer: &LayerMask| (0..layer.kept.len()).filter(|&i| !layer.kept[i]).collect();
     pruned.0.iter().map(pruned_indices).collect()
 }

@@ -60,6 +60,10 @@ impl TorchProbe {
 }
 
 impl Probe for TorchProbe {
+    fn dataset(&self) -> Option<&Dataset> {
+        Some(&self.dataset)
+    }
+
     fn gradients(
         &self,
         snapshot: &Snapshot,
