@@ -1,5 +1,7 @@
 //! The network that is measured: LeNet-300-100, at batch 60 with Adam, pruned to any density.
 
+use std::collections::BTreeMap;
+
 use std::sync::Arc;
 
 use lth::base::mask::Mask;
@@ -44,7 +46,7 @@ pub(crate) fn pruned(rounds: u32, rate: f64) -> (Snapshot, Mask) {
     (0..rounds).for_each(|_| counts = pruning.after_round(&counts, sizes));
     let stream = Stream::of_replicate(1, 1, Purpose::Criterion);
     let criterion = config::Criterion::Magnitude;
-    let inputs = ScoreInputs { criterion, reference: &start.weights, trained: &start.weights, stream };
+    let inputs = ScoreInputs { criterion, reference: &start.weights, trained: &start.weights, input_norms: &BTreeMap::new(), stream };
     let dense = all_ones(&network);
     let mask = pruning.prune_to(&counts, &dense, &inputs.scores(&dense).expect("scores"), stream);
     (start, mask)

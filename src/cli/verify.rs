@@ -20,7 +20,7 @@ use crate::engine::torch;
 use crate::lottery::Study;
 use crate::runner::{
     Check, CheckState, Retraining, RunContext, Store, Verifier, WRITE_AGAIN, archived_entries, listed_checksums,
-    re_evaluate, retrain,
+    re_evaluate, remake_gradient_masks, retrain,
 };
 use crate::system::cancel::CancelToken;
 use crate::system::exit::Exit;
@@ -179,6 +179,7 @@ fn training_checks(
     let mut checks = Vec::new();
     if args.deep {
         checks.extend(re_evaluate(verifier, &context, exact_host)?);
+        checks.extend(remake_gradient_masks(verifier, &context)?);
     }
     if let Some(count) = args.retrain {
         let workers = args.workers.map_or_else(|| workers(study), usize::from);

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checker::Checker;
 use super::mask_source::TargetSize;
+use super::score_images::ScoreImages;
 
 /// A mask that is made before any training, by scores of the untrained network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,17 +50,6 @@ pub enum AtInitMethod {
     /// `SynFlow` (Tanaka et al. 2020, arXiv 2006.05467): |θ|·∂R/∂|θ|, where R is the sum of the outputs of the network with
     /// absolute weights for an image of ones. In 100 steps, in float64, without data.
     Synflow,
-}
-
-/// The images that scores are computed on: drawn from the training split by a random stream of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(rename = "ScoreImages")]
-pub enum ScoreImages {
-    /// So many images of each class, or all if a class has fewer.
-    ImagesPerClass(u32),
-    /// So many batches of `train.batch_size` images of any class.
-    Batches(u32),
 }
 
 /// A mask that is made before any training, by scores of the untrained network.
@@ -134,6 +124,11 @@ impl AtInitMethod {
 }
 
 impl Scoring {
+    /// Returns whether the scores are made of gradients.
+    pub fn needs_gradients(&self) -> bool {
+        self.images.is_some() || self.method == AtInitMethod::Synflow
+    }
+
     /// Returns whether the mask depends on random draws besides the initial weights.
     pub fn is_random(&self) -> bool {
         self.method == AtInitMethod::Random || self.images.is_some()
@@ -146,8 +141,9 @@ impl AtInit {
         let Scoring { method, steps, images, is_inverted } = self.scoring;
         let is_number = (1..=10_000).contains(&steps);
         checker.require(&format!("{key}.steps"), is_number, "must be from 1 to 10000");
-        let is_some_image = !matches!(images, Some(ScoreImages::ImagesPerClass(0) | ScoreImages::Batches(0)));
-        checker.require(&format!("{key}.score"), is_some_image, "must name at least one image");
+        if let Some(images) = images {
+            images.check(&format!("{key}.score"), checker);
+        }
         let has_opposite = !(is_inverted && method == AtInitMethod::Random);
         let message = "has no meaning for random scores: the opposite of a random order is one";
         checker.require(&format!("{key}.inverted"), has_opposite, message);

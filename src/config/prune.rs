@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::checker::{Checker, is_below_one};
 use super::mistakes::diagnostic::Diagnostic;
 use super::network::NetworkConfig;
+use super::score_images::ScoreImages;
 
 /// Pruning criterion, scope and rate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +22,9 @@ pub struct PruneConfig {
     /// with (`training_start`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_weights: Option<ReferenceWeights>,
+    /// With the criterion `wanda` (10 images per class): the images whose activations weigh the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<ScoreImages>,
     /// Whether weights are ranked within their layer or across the network.
     #[serde(default)]
     pub scope: Scope,
@@ -37,7 +41,7 @@ pub struct PruneConfig {
 }
 
 /// Score by which weights are kept; the lowest scores are pruned first (Zhou et al. 2019, section 3, for all but
-/// `magnitude`). Ties are broken at random, by a random stream of the criterion's own.
+/// `magnitude`, `lamp` and `wanda`). Ties are broken at random, by a random stream of the criterion's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Criterion {
@@ -57,6 +61,13 @@ pub enum Criterion {
     SmallFinal,
     /// The magnitude at the end of training; 0 where the sign differs from that of the reference weight.
     LargeFinalSameSign,
+    /// LAMP (Lee et al. 2021, arXiv 2010.07611): the square of the magnitude at the end of training, divided by the sum of
+    /// the squares of all weights of the layer that are at least as large. For scope `global`, whose layers it balances.
+    Lamp,
+    /// Wanda (Sun et al. 2024, arXiv 2306.11695): the magnitude at the end of training times the norm of the input that the
+    /// weight multiplies, over the images of `prune.score`. For linear layers, ranked over a layer or all layers; the
+    /// authors rank the weights of each output unit.
+    Wanda,
 }
 
 /// The weights that a criterion compares trained weights with.
@@ -111,7 +122,7 @@ impl Criterion {
     /// Returns whether the score depends on an earlier value of the weight, beside or in place of the trained one.
     pub fn needs_reference_weights(self) -> bool {
         match self {
-            Self::Magnitude | Self::Random | Self::SmallFinal => false,
+            Self::Magnitude | Self::Random | Self::SmallFinal | Self::Lamp | Self::Wanda => false,
             Self::MagnitudeIncrease | Self::Movement | Self::LargeInit | Self::LargeFinalSameSign => true,
         }
     }
@@ -120,7 +131,12 @@ impl Criterion {
     /// training has not moved. With the other criteria two scores are equal only where two `f32` values coincide.
     pub fn gives_equal_scores(self) -> bool {
         match self {
-            Self::Magnitude | Self::Random | Self::SmallFinal | Self::LargeInit => false,
+            Self::Magnitude
+            | Self::Random
+            | Self::SmallFinal
+            | Self::LargeInit
+            | Self::Lamp
+            | Self::Wanda => false,
             Self::MagnitudeIncrease | Self::Movement | Self::LargeFinalSameSign => true,
         }
     }
@@ -161,6 +177,9 @@ impl PruneConfig {
         if self.criterion.needs_reference_weights() {
             self.reference_weights = Some(self.reference_weights.unwrap_or_default());
         }
+        if self.criterion == Criterion::Wanda {
+            self.score = Some(self.score.unwrap_or(ScoreImages::ImagesPerClass(10)));
+        }
         let rate = &mut self.rate;
         match self.scope {
             Scope::Layerwise => {
@@ -183,7 +202,17 @@ impl PruneConfig {
             self.criterion.needs_reference_weights(),
             owner,
         );
+        let is_wanda = self.criterion == Criterion::Wanda;
+        checker.only_with_choice("prune.score", self.score.is_some(), is_wanda, "`criterion = \"wanda\"`");
+        if let Some(images) = self.score {
+            images.check("prune.score", checker);
+        }
         let is_global = self.scope == Scope::Global;
+        if self.criterion == Criterion::Lamp && !is_global {
+            let message = "`lamp` balances layers, and the scope ranks each layer by itself, where it is `magnitude`";
+            let hint = "set `prune.scope = \"global\"`, or choose `magnitude`";
+            checker.push(Diagnostic::new("prune.criterion", message).hint(hint));
+        }
         let rate = &self.rate;
         checker.only_with_choice("prune.rate.all", rate.all.is_some(), is_global, "`scope = \"global\"`");
         let layerwise = [

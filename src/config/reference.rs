@@ -68,7 +68,7 @@ impl<'a> ReferenceWriter<'a> {
         for (key, all) in variants {
             let _ = writeln!(self.text, "\n`{key}` is one of:\n");
             for variant in all.as_array().into_iter().flatten() {
-                self.variant(variant);
+                self.variant(variant, "");
             }
         }
     }
@@ -84,30 +84,41 @@ impl<'a> ReferenceWriter<'a> {
         (cell(&self.kind(property)), default)
     }
 
-    /// Writes one value of an enumeration: a name, or a table with parameters.
-    fn variant(&mut self, variant: &Value) {
+    /// Writes one value of an enumeration, a name or a table with parameters, as an item of a list that is indented by
+    /// `indent`. The values of parameters that are enumerations follow them.
+    fn variant(&mut self, variant: &'a Value, indent: &str) {
         let about = cell(text(variant, "description"));
         if let Some(word) = variant.get("const") {
-            let _ = writeln!(self.text, "- `{word}`: {about}");
+            let _ = writeln!(self.text, "{indent}- `{word}`: {about}");
         }
         for word in variant["enum"].as_array().into_iter().flatten() {
-            let _ = writeln!(self.text, "- `{word}`");
+            let _ = writeln!(self.text, "{indent}- `{word}`");
         }
         for (name, inner) in variant["properties"].as_object().into_iter().flatten() {
+            let inner = resolve(self.schema, inner);
             let Some(parameters) = inner["properties"].as_object() else {
-                let _ = writeln!(self.text, "- `{{ {name} = … }}`: {about}");
+                let _ = writeln!(self.text, "{indent}- `{{ {name} = … }}`: {about}");
+                self.variants(inner, indent);
                 continue;
             };
             let keys: Vec<String> = parameters.keys().map(|key| format!("{key} = …")).collect();
-            let _ = writeln!(self.text, "- `{{ {name} = {{ {} }} }}`: {about}", keys.join(", "));
+            let _ = writeln!(self.text, "{indent}- `{{ {name} = {{ {} }} }}`: {about}", keys.join(", "));
             for (key, parameter) in parameters {
-                let _ = writeln!(
-                    self.text,
-                    "  - `{key}`, {}: {}",
-                    self.kind(parameter),
-                    cell(text(parameter, "description"))
-                );
+                let kind = self.kind(parameter);
+                let about = cell(text(parameter, "description"));
+                let _ = writeln!(self.text, "{indent}  - `{key}`, {kind}: {about}");
+                self.variants(resolve(self.schema, parameter), &format!("{indent}  "));
             }
+        }
+    }
+
+    /// Writes the values of `target`, if it is an enumeration, as a list inside an item that is indented by `indent`.
+    fn variants(&mut self, target: &'a Value, indent: &str) {
+        let indent = format!("{indent}  ");
+        let nested = target["anyOf"].as_array().into_iter().flatten().map(|one| resolve(self.schema, one));
+        let enumerations: Vec<&Value> = std::iter::once(target).chain(nested).collect();
+        for variant in enumerations.iter().flat_map(|target| target["oneOf"].as_array().into_iter().flatten()) {
+            self.variant(variant, &indent);
         }
     }
 

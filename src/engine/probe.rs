@@ -1,6 +1,8 @@
 //! Gradients on data before or between training runs: with respect to weights for masks at initialization, whose scores
 //! are products of gradients and weights, and with respect to pixels for adversarial attacks on trained networks.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
 
 use crate::base::mask::Mask;
@@ -140,6 +142,18 @@ pub trait Probe {
         options: &ProbeOptions,
     ) -> Result<GradientMap>;
 
+    /// Returns the Euclidean norm over all images of each input [inputs] of every linear layer, by the name of its weight.
+    /// In float64, with running statistics.
+    ///
+    /// # Errors
+    /// Fails if snapshot or mask do not fit the network, a batch is empty, or the device fails.
+    fn input_norms(
+        &self,
+        snapshot: &Snapshot,
+        mask: &Mask,
+        batches: &[Vec<u32>],
+    ) -> Result<BTreeMap<String, Vec<f64>>>;
+
     /// Returns the logits of the network for images, and, if `has_gradient`, the gradient with respect to their pixels.
     /// The images need not be in the data set; its normalization is part of the function that is differentiated: with
     /// [`Normalization::PerImage`](crate::data::Normalization::PerImage) each image is divided by its own norm. In
@@ -177,6 +191,10 @@ impl Probe for NoProbe {
         _: &ProbeOptions,
     ) -> Result<GradientMap> {
         bail!("this probe computes no gradients")
+    }
+
+    fn input_norms(&self, _: &Snapshot, _: &Mask, _: &[Vec<u32>]) -> Result<BTreeMap<String, Vec<f64>>> {
+        bail!("this probe computes no activations")
     }
 
     fn on_pixels(&self, _: &Snapshot, _: &Mask, _: PixelBatch<'_>, _: bool) -> Result<PixelOutput> {

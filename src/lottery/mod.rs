@@ -54,6 +54,7 @@ mod plan_builder;
 mod prepare;
 mod resolved;
 mod rules;
+mod score_images;
 mod source_files;
 mod study;
 mod surroundings;
@@ -67,7 +68,7 @@ mod validate_arms;
 mod weight_measure;
 mod weight_stats;
 
-pub use at_init::empty_layers;
+pub use at_init::{ScoredNetwork, Untrained, at_init_mask, at_init_scores, empty_layers};
 pub use audit::{AuditError, audit_end, audit_initial, audit_mask, audit_start, audit_stored_start};
 pub use lineage::Lineage;
 pub use lockstep::{LockstepGroup, lockstep_groups};

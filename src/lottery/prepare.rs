@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, anyhow};
 
 use super::arm_counts::counts_like;
-use super::at_init;
+use super::at_init::{Untrained, at_init_mask};
 use super::rules::{MaskRule, ReferencePoint, RewindPoint, StartRule};
+use super::score_images::score_batches;
 use super::source_files::FileUse;
 use super::study::Study;
 use super::training::TrainingSpec;
@@ -59,7 +60,7 @@ pub struct PrepareContext<'a> {
 impl PrepareContext<'_> {
     /// Returns the random stream of a purpose for what is drawn before training. It depends on replicate, repeat and
     /// round.
-    pub(super) fn stream(&self, training: &TrainingSpec, purpose: Purpose) -> Stream {
+    fn stream(&self, training: &TrainingSpec, purpose: Purpose) -> Stream {
         let TrainingSpec { replicate, repeat, round: Round(round), .. } = *training;
         Stream { seed: self.study.experiment.seed, replicate, purpose, repeat, round }
     }
@@ -119,6 +120,21 @@ impl PrepareContext<'_> {
         init_weights(&self.study.resolved.network, network.init, network.init_std(), &mut stream.generator(0))
     }
 
+    /// Returns the norms of the inputs of linear layers in a trained network, if the criterion needs them; else nothing.
+    fn input_norms(
+        &self,
+        training: &TrainingSpec,
+        mask: &Mask,
+        trained: &TensorMap,
+    ) -> Result<BTreeMap<String, Vec<f64>>> {
+        let Some(images) = self.study.experiment.prune.score else { return Ok(BTreeMap::new()) };
+        let (weights, buffers) = self.split_buffers(trained.clone());
+        let dataset = self.probe.dataset().context("there are no images to score weights on")?;
+        let mut generator = self.stream(training, Purpose::Score).generator(0);
+        let batches = score_batches(images, dataset, self.study.experiment.train.batch_size, &mut generator);
+        self.probe.input_norms(&Snapshot { buffers, ..Snapshot::initial(weights) }, mask, &batches)
+    }
+
     /// Returns the buffers of a network before training.
     pub fn fresh_buffers(&self) -> TensorMap {
         init_buffers(&self.study.resolved.network)
@@ -175,7 +191,9 @@ fn make_mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mas
     let counts = target_counts(training, context)?;
     let prune = |mask: &Mask, reference: &TensorMap, trained: &TensorMap| {
         let stream = context.stream(training, Purpose::Criterion);
-        let inputs = ScoreInputs { criterion: study.experiment.prune.criterion, reference, trained, stream };
+        let input_norms = &context.input_norms(training, mask, trained)?;
+        let criterion = study.experiment.prune.criterion;
+        let inputs = ScoreInputs { criterion, reference, trained, input_norms, stream };
         let scores = inputs.scores(mask).map_err(|missing| anyhow!("a state that prunes has {missing}"))?;
         Ok(study.resolved.pruning.prune_to(&counts, mask, &scores, stream))
     };
@@ -194,7 +212,17 @@ fn make_mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mas
             &context.draw_initial(training.replicate),
             &artifacts.final_weights(parent)?,
         ),
-        MaskRule::AtInit { scoring, .. } => at_init::mask(scoring, &counts, training, context),
+        MaskRule::AtInit { scoring, .. } => {
+            let untrained = Untrained {
+                network: &study.resolved.network,
+                initial: &context.initial_state(training.replicate),
+                pruning: &study.resolved.pruning,
+                probe: context.probe,
+                batch_size: study.experiment.train.batch_size,
+                draws: context.stream(training, Purpose::Mask),
+            };
+            at_init_mask(scoring, &counts, untrained)
+        }
         MaskRule::Of { parent } => artifacts.mask(parent),
         MaskRule::Random { like } => {
             Ok(random_mask(&artifacts.mask(like)?, &mut context.stream(training, Purpose::Mask).generator(0)))

@@ -72,6 +72,15 @@ impl MaskRule {
         matches!(self, Self::Prune { .. })
     }
 
+    /// Returns in words what has pruned the mask; `None` for masks that are not pruned by scores of this training run.
+    pub fn pruning_method(&self) -> Option<String> {
+        match self {
+            Self::Prune { .. } | Self::OneShot { .. } => Some("pruning by trained weights".to_owned()),
+            Self::AtInit { scoring, .. } => Some(format!("`{}` at initialization", scoring.method.as_str())),
+            Self::Dense | Self::Of { .. } | Self::Random { .. } | Self::File(_) => None,
+        }
+    }
+
     /// Returns the training run whose mask has the densities of the layers, if they are not known before it is trained.
     pub(super) fn layers_like(&self) -> Option<&ContentHash> {
         match self {

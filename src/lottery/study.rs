@@ -2,12 +2,13 @@
 
 use super::plan::Plan;
 use super::resolved::ResolvedExperiment;
+use super::rules::MaskRule;
 use super::surroundings::Surroundings;
 use super::training::TrainingSpec;
 use super::validate_arms::validate_arms;
 use crate::base::format::with_thousands;
 use crate::base::units::Iteration;
-use crate::config::{Diagnostic, Experiment, TrainConfig, WeightSource};
+use crate::config::{Criterion, Diagnostic, Experiment, TrainConfig, WeightSource};
 use crate::network::even_kernel_warnings;
 
 /// An experiment, resolved and planned: plain values, computed and checked once, before anything runs.
@@ -38,6 +39,15 @@ impl Study {
         experiment.train = experiment.train.with_length_in_iterations(resolved.iterations_per_epoch);
         let plan = Plan::build(&experiment, &arms, &resolved)?;
         Ok(Self { experiment, resolved, plan })
+    }
+
+    /// Returns whether a mask is made with gradients or activations on the training images.
+    pub fn needs_probe(&self, mask: &MaskRule) -> bool {
+        match mask {
+            MaskRule::AtInit { scoring, .. } => scoring.needs_gradients(),
+            MaskRule::Prune { .. } | MaskRule::OneShot { .. } => self.experiment.prune.criterion == Criterion::Wanda,
+            MaskRule::Dense | MaskRule::Of { .. } | MaskRule::Random { .. } | MaskRule::File(_) => false,
+        }
     }
 
     /// Returns warnings about settings that are valid, but probably do not do what the user expects: even kernels that

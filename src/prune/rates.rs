@@ -1,6 +1,8 @@
 //! The pruning rates: the rate of each layer, the number of weights that remain after a round, and the pruning of a
 //! mask to that number.
 
+use std::collections::BTreeMap;
+
 use wildmatch::WildMatch;
 
 use super::criterion::{LayerWeights, scores};
@@ -54,6 +56,9 @@ impl PruningRates {
             return Err(problems);
         }
         let included: Vec<bool> = weights.iter().map(|weight| is_included(prune, weight)).collect();
+        if let Some(problem) = convolution_without_score(prune, weights, &included) {
+            return Err(vec![problem]);
+        }
         let rule = match prune.scope {
             Scope::Layerwise => {
                 let layers = weights.iter().zip(&included);
@@ -214,6 +219,8 @@ pub struct ScoreInputs<'a> {
     pub reference: &'a TensorMap,
     /// The trained weights.
     pub trained: &'a TensorMap,
+    /// With [`Criterion::Wanda`]: the norms of the inputs of linear layers, by the name of the weight; else empty.
+    pub input_norms: &'a BTreeMap<String, Vec<f64>>,
     /// The random stream of the criterion.
     pub stream: Stream,
 }
@@ -230,7 +237,8 @@ impl ScoreInputs<'_> {
             let reference = values(self.reference, layer)?;
             let trained = values(self.trained, layer)?;
             let mut out = vec![0.0; layer.kept.len()];
-            let weights = LayerWeights { reference, trained, kept: &layer.kept };
+            let input_norms = self.input_norms.get(&layer.name).map(Vec::as_slice).unwrap_or_default();
+            let weights = LayerWeights { reference, trained, kept: &layer.kept, input_norms };
             scores(self.criterion, &weights, &mut generator, &mut out);
             layers.push(out);
         }
@@ -242,6 +250,19 @@ impl ScoreInputs<'_> {
 fn values<'a>(tensors: &'a TensorMap, layer: &LayerMask) -> Result<&'a [f32], String> {
     let tensor = tensors.get(&layer.name).filter(|tensor| tensor.values.len() == layer.kept.len());
     tensor.map(|tensor| tensor.values.as_slice()).ok_or_else(|| format!("no weight `{}`", layer.name))
+}
+
+/// Reports a convolution that the criterion cannot score.
+fn convolution_without_score(
+    prune: &config::PruneConfig,
+    weights: &[PrunableTensor],
+    included: &[bool],
+) -> Option<Diagnostic> {
+    let is_conv = |weight: &PrunableTensor| matches!(weight.kind, WeightKind::Conv | WeightKind::Shortcut);
+    let (weight, _) = weights.iter().zip(included).find(|(weight, included)| **included && is_conv(weight))?;
+    let message = format!("`wanda` scores linear layers, and `{}` is a convolution", weight.layer);
+    let hint = "prune only linear layers (`prune.include = [\"linear\", \"output\"]`), or choose another criterion";
+    (prune.criterion == Criterion::Wanda).then(|| Diagnostic::new("prune.criterion", message).hint(hint))
 }
 
 /// Returns whether the weights of a layer are pruned.

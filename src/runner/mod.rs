@@ -81,6 +81,6 @@ pub use sweep_estimate::{PointEstimate, SharedTrainings, SweepEstimate};
 pub use ticket_export::TicketExport;
 pub use time_estimate::{TimeBasis, TimeEstimate};
 pub use verify::{
-    Check, CheckState, Difference, Retraining, Verifier, WRITE_AGAIN, archived_entries, listed_checksums, re_evaluate,
+    Check, CheckState, Difference, Retraining, Verifier, WRITE_AGAIN, archived_entries, listed_checksums, re_evaluate, remake_gradient_masks,
     retrain,
 };

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::context::RunContext;
-use super::events::TrainingId;
+use super::events::{Event, TrainingId};
 use super::jobs::StoreIndex as _;
 use super::retention::Retention;
 use super::scheduler::Task;
@@ -21,7 +21,8 @@ use crate::base::units::Iteration;
 use crate::data::Dataset;
 use crate::engine::Probe;
 use crate::lottery::{
-    Dependency, PrepareContext, StartRule, TrainingSpec, audit_end, audit_start, prepare, weight_stats,
+    Dependency, PrepareContext, StartRule, TrainingSpec, audit_end, audit_start, empty_layers, prepare,
+    weight_stats,
 };
 use crate::system::retry::with_retries;
 use crate::system::{files, machine};
@@ -96,6 +97,13 @@ impl<'a> PreparedTraining<'a> {
         let prepare_context = PrepareContext { study: context.study, artifacts: context.store, probe: &**probe };
         let (mask, start) = with_retries(|| prepare(outputs.task.spec, prepare_context))
             .context("could not prepare the training run")?;
+        let empty = empty_layers(&mask);
+        if let Some(method) = outputs.task.spec.mask.pruning_method().filter(|_| !empty.is_empty()) {
+            let id = TrainingId::of(outputs.task.spec);
+            let layers = empty.join(", ");
+            let message = format!("warning: {id}: {method} leaves no weight in {layers}; it is trained all the same");
+            context.sink.on_event(&Event::Message(&message));
+        }
         Ok(Self { outputs, context, probe: Rc::clone(probe), mask, start })
     }
 

@@ -54,7 +54,7 @@ pub(super) struct Worker<'a, 'p> {
     dataset: Arc<Dataset>,
     /// The trainers that it has built, by engine and number of lanes.
     trainers: BTreeMap<(EngineKind, usize), Box<dyn Trainer>>,
-    /// Computes gradients for the mask rules that need them (none yet).
+    /// Computes gradients for masks at initialization.
     probe: Rc<dyn Probe>,
 }
 

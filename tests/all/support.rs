@@ -39,8 +39,8 @@ pub(crate) const ALL_ARMS: &str = "arms={\
     grid={mask={one_shot={cut=[0.3,0.6,0.9]}},weights='rewind'},\
     grid_reinit={mask={of='grid'},weights='reinit',at=[1,3]},\
     grid_tuned={mask={of='grid'},weights='final',lr_from='60it'},\
-    at_init={mask={magnitude_at_init={like='winning_ticket'}},weights='rewind'},\
-    at_init_grid={mask={magnitude_at_init={cut=[0.5,0.9]}},weights='shuffle'},\
+    at_init={mask={at_init={method='magnitude',like='winning_ticket'}},weights='rewind'},\
+    at_init_grid={mask={at_init={method='magnitude',cut=[0.5,0.9]}},weights='shuffle'},\
     fresh={mask='dense',weights='reinit'},\
     fresh_signs={mask='dense',weights='constant_sign'},\
     fresh_shuffled={mask='dense',weights='shuffle'},\

@@ -1,87 +1,101 @@
 //! Masks at initialization: the untrained network, pruned by the scores of a method.
 //!
-//! [`mask`] is the algorithm. A method is a file with one function that scores every weight; it is named here in
-//! [`scores`], and in [`AtInitMethod`] with its name and defaults.
+//! [`at_init_mask`] is the algorithm. A method is a file with one function that scores every weight; it is named here in
+//! [`at_init_scores`], and in [`AtInitMethod`] with its name and defaults.
 
 mod grasp;
-mod images;
 mod snip;
 mod steps;
 mod synflow;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use self::images::batches;
 use self::steps::counts_after_step;
-use super::prepare::{PrepareContext, all_ones};
-use super::training::TrainingSpec;
+use super::prepare::all_ones;
+use super::score_images::score_batches;
 use crate::base::mask::Mask;
 use crate::base::rng::{Generator, Purpose, Stream};
 use crate::base::tensors::{Snapshot, TensorMap};
 use crate::config::{AtInitMethod, Scoring};
 use crate::engine::{GradientMap, Probe};
-use crate::prune::RemainingCounts;
+use crate::network::Network;
+use crate::prune::{PruningRates, RemainingCounts};
 
-/// A network that is scored, and what scores are computed with.
-struct ScoredNetwork<'a> {
+/// An untrained network, and what its masks are made with.
+#[derive(Clone, Copy)]
+pub struct Untrained<'a> {
+    /// The network.
+    pub network: &'a Network,
+    /// Its initial weights.
+    pub initial: &'a Snapshot,
+    /// Which layers are pruned.
+    pub pruning: &'a PruningRates,
+    /// Gradients on the training images.
+    pub probe: &'a dyn Probe,
+    /// The number of images of a batch in training.
+    pub batch_size: u32,
+    /// Seed, replicate, repeat and round of random draws; the purpose is replaced by that of each draw.
+    pub draws: Stream,
+}
+
+/// A network that is scored.
+pub struct ScoredNetwork<'a> {
     /// The untrained network before any pruning.
-    initial: &'a Snapshot,
+    pub initial: &'a Snapshot,
     /// The weights that the steps before have kept.
-    mask: &'a Mask,
+    pub mask: &'a Mask,
     /// The images, as indices into the data set; none for methods without data.
-    batches: &'a [Vec<u32>],
-    probe: &'a dyn Probe,
-    /// For random scores.
-    generator: Generator,
+    pub batches: &'a [Vec<u32>],
+    /// Gradients of the network.
+    pub probe: &'a dyn Probe,
+    /// The generator of random scores.
+    pub generator: Generator,
 }
 
 /// The score of every weight, by layer in the network's order.
 type Scores = Vec<Vec<f64>>;
 
-/// Makes the mask of a training run that keeps the weights with the highest scores, as many as `target` says. In each of
-/// the method's steps, the network is scored as the step before left it, and pruned to the numbers of the step.
+/// Returns the mask that keeps the weights with the highest scores, as many as `target` says. In each of the method's
+/// steps, the network is scored as the step before left it, and pruned to the numbers of the step.
 ///
 /// # Errors
 /// Fails if gradients cannot be computed, or if scores are not finite or all equal.
-pub(super) fn mask(
-    scoring: &Scoring,
-    target: &RemainingCounts,
-    training: &TrainingSpec,
-    context: PrepareContext<'_>,
-) -> Result<Mask> {
-    let PrepareContext { study, probe, .. } = context;
-    let network = &study.resolved.network;
-    let pruning = &study.resolved.pruning;
-    let initial = context.initial_state(training.replicate);
+pub fn at_init_mask(scoring: &Scoring, target: &RemainingCounts, untrained: Untrained<'_>) -> Result<Mask> {
+    let Untrained { network, initial, pruning, probe, batch_size, draws } = untrained;
+    let generator = |stream: Stream, step: u32| stream.generator(u64::from(step));
+    let included = pruning.included();
     let dense = all_ones(network);
     let mut mask = dense.clone();
     for step in 1..=scoring.steps {
         let batches = match scoring.images {
             // The same images for every size of mask, so that smaller masks lie within larger ones.
             Some(images) => {
-                let stream = Stream { round: 0, ..context.stream(training, Purpose::Score) };
+                let stream = Stream { round: 0, purpose: Purpose::Score, ..draws };
                 let dataset = probe.dataset().context("there are no images to score weights on")?;
-                batches(images, dataset, study.experiment.train.batch_size, &mut stream.generator(u64::from(step)))
+                score_batches(images, dataset, batch_size, &mut generator(stream, step))
             }
             None => Vec::new(),
         };
-        let generator = context.stream(training, Purpose::Mask).generator(u64::from(step));
-        let scored = ScoredNetwork { initial: &initial, mask: &mask, batches: &batches, probe, generator };
-        let mut scores = scores(scoring.method, scored)?;
+        let generator = generator(Stream { purpose: Purpose::Mask, ..draws }, step);
+        let scored = ScoredNetwork { initial, mask: &mask, batches: &batches, probe, generator };
+        let mut scores = at_init_scores(scoring.method, scored)?;
         if scoring.is_inverted {
             scores.iter_mut().flatten().for_each(|score| *score = -*score);
         }
         // FORCE ranks all weights in each step, so that a weight may come back; the others rank those that are left.
         let candidates = if scoring.method == AtInitMethod::Force { &dense } else { &mask };
-        check(scoring.method, candidates, &scores, &pruning.included())?;
-        let counts = counts_after_step(step, scoring.steps, target, network.weight_counts(), &pruning.included());
-        mask = pruning.prune_to(&counts, candidates, &scores, context.stream(training, Purpose::Criterion));
+        check(scoring.method, candidates, &scores, &included)?;
+        let counts = counts_after_step(step, scoring.steps, target, network.weight_counts(), &included);
+        mask = pruning.prune_to(&counts, candidates, &scores, Stream { purpose: Purpose::Criterion, ..draws });
     }
     Ok(mask)
 }
 
-/// Returns the scores of a method.
-fn scores(method: AtInitMethod, network: ScoredNetwork<'_>) -> Result<Scores> {
+/// Returns the score of every weight, by layer in the network's order.
+///
+/// # Errors
+/// Fails if gradients cannot be computed.
+pub fn at_init_scores(method: AtInitMethod, network: ScoredNetwork<'_>) -> Result<Scores> {
     match method {
         AtInitMethod::Magnitude => Ok(magnitudes(&network.initial.weights, network.mask)),
         AtInitMethod::Random => Ok(random(network)),
@@ -127,7 +141,8 @@ fn check(method: AtInitMethod, candidates: &Mask, scores: &Scores, included: &[b
     let method = method.as_str();
     let mut least = f64::INFINITY;
     let mut greatest = f64::NEG_INFINITY;
-    for (layer, scores) in candidates.0.iter().zip(scores).zip(included).filter(|(_, included)| **included).map(|(l, _)| l) {
+    let layers = candidates.0.iter().zip(scores).zip(included);
+    for ((layer, scores), _) in layers.filter(|(_, included)| **included) {
         for score in scores.iter().zip(&layer.kept).filter(|(_, kept)| **kept).map(|(score, _)| *score) {
             if !score.is_finite() {
                 bail!("`{method}` gives a weight of `{}` the score {score}, which has no rank", layer.name);

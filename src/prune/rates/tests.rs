@@ -58,7 +58,9 @@ fn scope_decides_whether_layers_share_a_ranking() {
     let sizes = [4, 2, 1];
     let dense_counts = RemainingCounts { kept: 7, layers: Some(sizes.to_vec()) };
     let stream = Stream::of_replicate(1, 1, Purpose::Criterion);
-    let inputs = |weights| ScoreInputs { criterion: Criterion::Magnitude, reference: weights, trained: weights, stream };
+    let input_norms = &BTreeMap::new();
+    let criterion = Criterion::Magnitude;
+    let inputs = |weights| ScoreInputs { criterion, reference: weights, trained: weights, input_norms, stream };
     let scores = inputs(&state).scores(&mask).unwrap();
     let layerwise = PruningRates { rule: layerwise(&[0.5, 0.5, 0.0]) };
     let counts = layerwise.after_round(&dense_counts, &sizes);
@@ -98,7 +100,7 @@ fn pruned_among_equals(sizes: &[usize], rule: RateRule, counts: &RemainingCounts
     }
     let stream = Stream { round, ..Stream::of_replicate(1, 1, Purpose::Criterion) };
     let criterion = Criterion::LargeFinalSameSign;
-    let inputs = ScoreInputs { criterion, reference: &reference, trained: &trained, stream };
+    let inputs = ScoreInputs { criterion, reference: &reference, trained: &trained, input_norms: &BTreeMap::new(), stream };
     let pruned = PruningRates { rule }.prune_to(counts, &mask, &inputs.scores(&mask).unwrap(), stream);
     let pruned_indices = |layer: &LayerMask| (0..layer.kept.len()).filter(|&i| !layer.kept[i]).collect();
     pruned.0.iter().map(pruned_indices).collect()

@@ -52,9 +52,7 @@ impl Verifier<'_> {
                 "a mask that it needs is missing",
                 |spec, manifest| self.check_mask(spec, manifest),
             ),
-            self.check_each("pruning", "masks made again from the stored weights", freed, |spec, _| {
-                self.check_pruning(spec)
-            }),
+            self.check_pruning(freed),
             self.check_each(
                 "starts",
                 "starting weights made again: θ₀ from the seed, tickets rewound to θ₀ or θₖ exactly",
@@ -110,11 +108,17 @@ impl Verifier<'_> {
         audit_mask(spec, self.context(), &mask)
     }
 
-    /// Fails if the mask is not the one that pruning makes from the stored weights.
-    fn check_pruning(&self, spec: &TrainingSpec) -> Result<()> {
-        let (made, _) = prepare(spec, self.context())?;
-        ensure!(made == self.mask(spec)?, AuditError::new("its mask is not the one that pruning makes"));
-        Ok(())
+    /// Returns the check of the masks that can be made again without the training images.
+    fn check_pruning(&self, freed: &str) -> Check {
+        let needs_images = |spec: &TrainingSpec| self.study.needs_probe(&spec.mask);
+        let mut check = self.check_each("pruning", "masks made again from the stored weights", freed, |spec, _| {
+            let (made, _) = if needs_images(spec) { return Ok(()) } else { prepare(spec, self.context())? };
+            ensure!(made == self.mask(spec)?, AuditError::new("its mask is not the one that pruning makes"));
+            Ok(())
+        });
+        let left_out = self.trainings().iter().filter(|(spec, _)| needs_images(spec)).count();
+        check.note_left_out(left_out, "their scores need the training images, which `--deep` reads");
+        check
     }
 
     /// Fails if the starting weights are not those that the plan determines.

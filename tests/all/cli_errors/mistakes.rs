@@ -311,7 +311,7 @@ fn config_with_wrong_arms_is_refused() {
         r#"mask={of="winning_ticket"},weights="reinit",every=9"#,
         r#"mask={of="winning_ticket"},weights="reinit",at=[1],every=2"#,
         r#"mask="dense",weights="final""#,
-        r#"mask={magnitude_at_init={like="winning_ticket"}},weights="final""#,
+        r#"mask={at_init={method="snip",like="winning_ticket"}},weights="final""#,
     ] {
         let folder = tempfile::tempdir().unwrap();
         let output = run(SMOKE, folder.path(), &[&format!("arms.more={{{arm}}}")]);

@@ -1,5 +1,6 @@
 //! The commands of the program, apart from errors in their arguments.
 
+mod at_init;
 mod built_in_sweep;
 mod doctor;
 mod foreign_files;

@@ -2,13 +2,13 @@
 
 use crate::support::*;
 
-fn output(args: &[&str], runs: &std::path::Path) -> std::process::Output {
+pub(super) fn output(args: &[&str], runs: &std::path::Path) -> std::process::Output {
     let output = lth().args(args).env("LTH_RUNS_DIR", runs).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     output
 }
 
-fn json(args: &[&str], runs: &std::path::Path) -> serde_json::Value {
+pub(super) fn json(args: &[&str], runs: &std::path::Path) -> serde_json::Value {
     serde_json::from_slice(&output(args, runs).stdout).unwrap()
 }
 
@@ -255,9 +255,9 @@ fn plan_shows_grid_of_arm_beside_rounds() {
 fn allocations_are_planned_and_kept_exactly() {
     let runs = tempfile::tempdir().unwrap();
     let arms = [
-        "arms.erk={mask={random=\"winning_ticket\"},allocation=\"erk\",weights=\"reinit\"}",
+        "arms.erk={mask={at_init={method=\"random\",like=\"winning_ticket\"}},allocation=\"erk\",weights=\"reinit\"}",
         "arms.balanced={mask={one_shot={like=\"winning_ticket\"}},allocation=\"balanced\",weights=\"rewind\"}",
-        "arms.ranked={mask={magnitude_at_init={like=\"winning_ticket\"}},allocation=\"global\",weights=\"rewind\"}",
+        "arms.ranked={mask={at_init={method=\"magnitude\",like=\"winning_ticket\"}},allocation=\"global\",weights=\"rewind\"}",
     ];
     let sets = ["--set", arms[0], "--set", arms[1], "--set", arms[2], "--set", "replicates=1"];
     let plan = json(&[&["plan", SMOKE, "--json"], &sets[..]].concat(), runs.path());
@@ -299,11 +299,15 @@ fn allocations_that_cannot_be_are_refused_at_their_key() {
         assert_eq!(refused.status.code(), Some(2), "{}", stdout(&refused));
         stderr(&refused)
     };
-    let random = refused("mask={random=\"winning_ticket\"},allocation=\"global\"");
-    assert!(random.contains("a random mask has none"), "{random}");
-    let chain = refused("mask=\"iterative\",allocation=\"erk\"");
-    assert!(chain.contains("arms.a.allocation") && chain.contains("`random`, `one_shot`"), "{chain}");
-    let unknown = refused("mask={random=\"winning_ticket\"},allocation=\"ekr\"");
+    let random = refused("mask={random=\"winning_ticket\"},allocation=\"erk\"");
+    assert!(random.contains("belongs to the masks `iterative`, `one_shot` and `at_init`"), "{random}");
+    let chain = refused("mask=\"iterative\",allocation={like=\"winning_ticket\"}");
+    assert!(chain.contains("must be one that leaves the masks of later rounds within"), "{chain}");
+    let circle = refused("mask={one_shot={cut=[0.5]}},allocation={like=\"a\"}");
+    assert!(circle.contains("in a circle: a"), "{circle}");
+    let short = refused("mask={one_shot={cut=[0.5,0.6,0.7]}},allocation={like=\"winning_ticket\"}");
+    assert!(short.contains("`winning_ticket` has no round 3, whose layers `a` would be like"), "{short}");
+    let unknown = refused("mask={one_shot={cut=[0.5]}},allocation=\"ekr\"");
     assert!(unknown.contains("unknown value `ekr`") && unknown.contains("erk"), "{unknown}");
     let empty = refused("mask={one_shot={cut=[0.9999]}},allocation=\"uniform\"");
     assert!(empty.contains("`uniform` leaves no weight in `output` at round 1"), "{empty}");

@@ -4,5 +4,6 @@ mod conv;
 mod gpu;
 mod mlp;
 mod oracle;
+mod at_init;
 mod attack;
 mod probe;

@@ -42,7 +42,7 @@ pub(super) fn network(name: &str) -> Network {
     build(&network, SHAPE, 10).unwrap()
 }
 
-fn probe(network: Network, gpu: Option<usize>) -> torch::TorchProbe {
+pub(super) fn probe(network: Network, gpu: Option<usize>) -> torch::TorchProbe {
     let optimizer = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 });
     torch::TorchProbe::new(TrainerSpec { gpu, ..TrainerSpec::plain(network, optimizer, 16) }, dataset())
 }
@@ -65,7 +65,7 @@ pub(super) fn start(network: &Network, density: &str) -> (Snapshot, Mask) {
 }
 
 /// Batches of unequal size: the mean is over images.
-fn batches() -> Vec<Vec<u32>> {
+pub(super) fn batches() -> Vec<Vec<u32>> {
     vec![(0..16).collect(), (16..32).collect(), (32..40).collect()]
 }
 
@@ -82,7 +82,7 @@ fn norm(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// Compares gradients with the oracle's, to a `tolerance` relative to norms.
-fn compare(case: &str, gradients: &GradientMap, oracle: &Value, tolerance: f64) {
+pub(super) fn compare(case: &str, gradients: &GradientMap, oracle: &Value, tolerance: f64) {
     let total = norm(values(gradients));
     let close = |what: &str, value: f64, expected: &Value, size: f64| {
         let expected = expected.as_f64().unwrap();

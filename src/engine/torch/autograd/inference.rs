@@ -70,6 +70,7 @@ impl DenseInference {
             batch_norm: BatchNormMode::Eval,
             dropout: DropoutMasks::new(&self.dropouts, None),
             matmul_precision: MatmulPrecision::Exact,
+            on_linear_input: None,
         };
         let logits = forward.logits(&self.network.layers, input)?.f_reshape([-1])?;
         Ok(Vec::try_from(logits)?)

@@ -48,6 +48,8 @@ pub(super) struct Forward<'a> {
     pub(super) dropout: DropoutMasks<'a>,
     /// The precision of matrix products and convolutions.
     pub(super) matmul_precision: MatmulPrecision,
+    /// Called with the input [lanes, images, features] of each linear layer, in the network's order.
+    pub(super) on_linear_input: Option<&'a dyn Fn(&Tensor) -> Result<()>>,
 }
 
 impl<'a> Forward<'a> {
@@ -76,6 +78,7 @@ impl<'a> Forward<'a> {
             (Layer::Flatten, x) => Activation::Features(self.features(x)?),
             (Layer::Linear { .. }, x) => {
                 let x = self.features(x)?;
+                self.on_linear_input.map_or(Ok(()), |observe| observe(&x))?;
                 Activation::Features(self.linear(&x)?)
             }
             (&Layer::Conv { stride, padding, bias, .. }, Activation::Image(x)) => {

@@ -171,6 +171,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
             batch_norm,
             dropout: DropoutMasks::new(&self.dropouts, draw_keys),
             matmul_precision: self.spec.matmul_precision,
+            on_linear_input: None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Gradients on data by libtorch's autograd, for any network, on the CPU or on a GPU.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
@@ -23,7 +25,7 @@ use crate::engine::probe::{
     GradientMap, NamedGradient, PixelBatch, PixelOutput, Probe, ProbeBatchNorm, ProbeObjective, ProbeOptions,
 };
 use crate::engine::trainer::TrainerSpec;
-use crate::network::{Network, TensorRole, init_buffers};
+use crate::network::{Network, PrunableTensor, TensorRole, WeightKind, init_buffers};
 
 /// A [`Probe`] made with libtorch. It holds no tensors between calls, and opens the device at the first call. Never rounds
 /// products to TF32 or bfloat16: a mask is computed once, so speed does not matter.
@@ -86,6 +88,24 @@ impl Probe for TorchProbe {
         let run = self.run(snapshot, mask, batches, options)?;
         let _guard = no_recording(run.device);
         run.named(&run.hessian_product(&run.gradients()?)?)
+    }
+
+    fn input_norms(
+        &self,
+        snapshot: &Snapshot,
+        mask: &Mask,
+        batches: &[Vec<u32>],
+    ) -> Result<BTreeMap<String, Vec<f64>>> {
+        let options = ProbeOptions {
+            batch_norm: ProbeBatchNorm::Running,
+            dtype: Dtype::Float64,
+            ..ProbeOptions::cross_entropy(1.0)
+        };
+        let run = self.run(snapshot, mask, batches, &options)?;
+        let _guard = no_recording(run.device);
+        let is_linear = |weight: &&PrunableTensor| matches!(weight.kind, WeightKind::Linear | WeightKind::Output);
+        let names = run.network.weights().iter().filter(is_linear).map(|weight| weight.parameter.name.clone());
+        Ok(names.zip(run.input_norms()?).collect())
     }
 
     fn on_pixels(
@@ -206,20 +226,54 @@ impl<'a> ProbeRun<'a> {
         Ok(self.logits(ones)?.f_sum(self.kind)?)
     }
 
-    /// Returns the mean cross-entropy of a batch.
-    fn cross_entropy(&self, batch: &[u32], temperature: f64) -> Result<Tensor> {
+    /// Returns the images and the labels of a batch on the device.
+    fn batch(&self, batch: &[u32]) -> Result<(Activation, Tensor)> {
         let (input, labels) = self.images.plain_batch(batch, 1, takes_features(self.network))?;
         let input = match input {
             Activation::Image(x) => Activation::Image(x.f_to_device(self.device)?),
             Activation::Features(x) => Activation::Features(x.f_to_device(self.device)?),
         };
-        let labels = labels.f_to_device(self.device)?.f_unsqueeze(1)?;
+        Ok((input, labels.f_to_device(self.device)?))
+    }
+
+    /// Returns the Euclidean norm over all images of each input of the linear layers, in the network's order.
+    fn input_norms(&self) -> Result<Vec<Vec<f64>>> {
+        let _guard = tch::no_grad_guard();
+        let mut squares: Vec<Tensor> = Vec::new();
+        for batch in self.batches {
+            let of_batch = RefCell::new(Vec::new());
+            let observe = |input: &Tensor| -> Result<()> {
+                let squares = input.f_square()?.f_sum_dim_intlist([0_i64, 1].as_slice(), false, Kind::Double)?;
+                of_batch.borrow_mut().push(squares);
+                Ok(())
+            };
+            let _logits = self.observed_logits(self.batch(batch)?.0, Some(&observe))?;
+            let of_batch = of_batch.into_inner();
+            if squares.is_empty() { squares = of_batch } else { add(&mut squares, &of_batch)? }
+        }
+        let host = |squares: &Tensor| Ok(Vec::<f64>::try_from(squares.f_sqrt()?.f_to_device(Device::Cpu)?)?);
+        squares.iter().map(host).collect()
+    }
+
+    /// Returns the mean cross-entropy of a batch.
+    fn cross_entropy(&self, batch: &[u32], temperature: f64) -> Result<Tensor> {
+        let (input, labels) = self.batch(batch)?;
+        let labels = labels.f_unsqueeze(1)?;
         let logits = self.logits(input)?.f_squeeze_dim(0)?.f_div_scalar(temperature)?;
         Ok(logits.f_log_softmax(-1, self.kind)?.f_gather(1, &labels, false)?.f_neg()?.f_mean(self.kind)?)
     }
 
     /// Returns the logits [1, images, classes].
     pub(super) fn logits(&self, input: Activation) -> Result<Tensor> {
+        self.observed_logits(input, None)
+    }
+
+    /// Returns the logits [1, images, classes]. `on_linear_input` as in [`Forward`].
+    fn observed_logits(
+        &self,
+        input: Activation,
+        on_linear_input: Option<&dyn Fn(&Tensor) -> Result<()>>,
+    ) -> Result<Tensor> {
         let forward = Forward {
             lanes: 1,
             parameters: self.parameters.iter(),
@@ -231,6 +285,7 @@ impl<'a> ProbeRun<'a> {
             },
             dropout: DropoutMasks::new(&self.dropouts, None),
             matmul_precision: MatmulPrecision::Exact,
+            on_linear_input,
         };
         forward.logits(&self.network.layers, input)
     }
@@ -271,7 +326,7 @@ impl<'a> ProbeRun<'a> {
 
     /// Returns `gradients`, one tensor per weight, by name and on the host.
     fn named(&self, gradients: &[Tensor]) -> Result<GradientMap> {
-        let named = |(weight, gradient): (&crate::network::PrunableTensor, &Tensor)| {
+        let named = |(weight, gradient): (&PrunableTensor, &Tensor)| {
             let host = gradient.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.f_reshape([-1])?;
             Ok(NamedGradient {
                 name: weight.parameter.name.clone(),

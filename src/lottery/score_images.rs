@@ -1,4 +1,4 @@
-//! The images that scores are computed on.
+//! Draws the images that scores of weights are computed on.
 
 use crate::base::rng::Generator;
 use crate::config::ScoreImages;
@@ -8,7 +8,7 @@ use crate::data::Dataset;
 const BATCH: usize = 256;
 
 /// Draws images from the training split, and returns their indices in batches. `batch_size`: that of training.
-pub(super) fn batches(
+pub(super) fn score_batches(
     images: ScoreImages,
     dataset: &Dataset,
     batch_size: u32,
@@ -53,7 +53,7 @@ mod tests {
     }
 
     fn draw(images: ScoreImages) -> Vec<Vec<u32>> {
-        batches(images, &dataset(), 8, &mut Stream::of_replicate(1, 1, Purpose::Score).generator(1))
+        score_batches(images, &dataset(), 8, &mut Stream::of_replicate(1, 1, Purpose::Score).generator(1))
     }
 
     #[test]
