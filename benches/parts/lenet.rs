@@ -46,7 +46,13 @@ pub(crate) fn pruned(rounds: u32, rate: f64) -> (Snapshot, Mask) {
     (0..rounds).for_each(|_| counts = pruning.after_round(&counts, sizes));
     let stream = Stream::of_replicate(1, 1, Purpose::Criterion);
     let criterion = config::Criterion::Magnitude;
-    let inputs = ScoreInputs { criterion, reference: &start.weights, trained: &start.weights, input_norms: &BTreeMap::new(), stream };
+    let inputs = ScoreInputs {
+        criterion,
+        reference: &start.weights,
+        trained: &start.weights,
+        input_norms: &BTreeMap::new(),
+        stream,
+    };
     let dense = all_ones(&network);
     let mask = pruning.prune_to(&counts, &dense, &inputs.scores(&dense).expect("scores"), stream);
     (start, mask)

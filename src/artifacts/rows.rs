@@ -97,6 +97,25 @@ pub struct RoundRow {
     /// Multiply-adds for one image with the weights that the mask keeps; `None` if the training run failed and the
     /// counts per layer are not known without it.
     pub macs_remaining: Option<u64>,
+    /// Iterations of other training runs that mask and starting weights needed, each counted once: the dense network and the
+    /// rounds before with iterative pruning, 0 for masks at initialization.
+    #[serde(default)]
+    pub search_iterations: Option<u64>,
+    /// Multiply-adds of these iterations, forward and backward, with the weights that their masks keep; and of the scores
+    /// that masks were made with, with all weights.
+    #[serde(default)]
+    pub search_macs: Option<u64>,
+    /// `search_macs` and the multiply-adds of this training run: its whole cost.
+    #[serde(default)]
+    pub total_macs: Option<u64>,
+    /// Number of units (features, channels) that no kept weight leads into or reads.
+    #[serde(default)]
+    pub dead_units: Option<u64>,
+    /// Overlap with the mask of the reference arm at the same replicate and round: weights that both keep / weights that
+    /// one of them keeps, 0..=1. The reference is the arm that the mask or its size comes from, or else the first other arm
+    /// that is pruned iteratively, if it keeps as many weights.
+    #[serde(default)]
+    pub mask_overlap: Option<f64>,
     /// The engine that trained the network.
     pub engine: Category<EngineKind>,
     /// The kind of device that the engine used.

@@ -50,6 +50,18 @@ impl Mask {
             })
     }
 
+    /// Returns intersection over union with another mask of the same network: the number of weights that both keep, divided
+    /// by the number that one of them keeps; `None` if both keep none.
+    pub fn overlap(&self, other: &Mask) -> Option<f64> {
+        let pairs = self.0.iter().zip(&other.0).flat_map(|(a, b)| a.kept.iter().zip(&b.kept));
+        let (mut both, mut either) = (0_u64, 0_u64);
+        for (&a, &b) in pairs {
+            both += u64::from(a && b);
+            either += u64::from(a || b);
+        }
+        (either > 0).then(|| both as f64 / either as f64)
+    }
+
     /// Sets the pruned weights of `tensors` to +0.0 by selection: a product with the mask would leave −0.0 and NaN.
     pub fn apply<T: Float>(&self, tensors: &mut TensorMap<T>) {
         for tensor in &mut tensors.0 {
@@ -91,6 +103,13 @@ mod tests {
         mask.apply(&mut tensors);
         assert!(mask.is_respected_by(&tensors));
         assert_eq!(tensors.0[0].values, [0.0, 0.0, 3.0]);
+    }
+
+    #[test]
+    fn overlap_is_intersection_over_union() {
+        let overlap = |a: &[bool], b: &[bool]| mask(a).overlap(&mask(b));
+        assert_eq!(overlap(&[true, true, false, false], &[false, true, true, false]), Some(1.0 / 3.0));
+        assert_eq!(overlap(&[false], &[false]), None);
     }
 
     #[test]

@@ -9,7 +9,9 @@ use super::trainers::EngineTrainerFactory;
 use crate::artifacts::plan_keys_to_bytes;
 use crate::config::{ConfigDocument, to_toml};
 use crate::lottery::{Plan, Study};
-use crate::runner::{Event, EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Selection, Store};
+use crate::runner::{
+    Event, EventSink, MaskColumns, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Selection, Store,
+};
 use crate::system::cancel::CancelToken;
 use crate::system::exit::Exit;
 use crate::system::files::{self, Lock, LockHeld, WaitOptions};
@@ -60,15 +62,16 @@ impl Execution<'_> {
     /// Fails if a file cannot be read or written, the data cannot be loaded, or a worker cannot be started.
     pub(crate) fn run(&self) -> Result<RunOutcome> {
         let Self { document, study, runs, run_dir, trainers, sink, cancel, selection, command } = *self;
-        let rows = RowBuilder { study };
-        let files = RunFiles { rows, plan: &study.plan, dir: run_dir, writes_rows: true, cancel };
+        let store = Store { runs: runs.clone() };
+        let masks = MaskColumns::new(study, &store);
+        let rows = RowBuilder { study, masks: &masks };
+        let files = RunFiles { rows: Some(rows), plan: &study.plan, dir: run_dir, cancel };
         let workers = workers(study);
         let manifest = |outcome: &RunOutcome| run_manifest(study, workers, runs, outcome);
         let resolved = to_toml(&study.experiment, study.resolved.device, study.resolved.lanes, document);
         write_config(&files, document, &resolved)?;
         let record = CommandRecord::start(&files, command);
         record.write(manifest(&RunOutcome::default()))?;
-        let store = Store { runs: runs.clone() };
         let context = RunContext { study, store: &store, sink, cancel, trainers };
         let keep = study.experiment.run.keep;
         let runner = Runner { context, plan: &study.plan, selection, keep, files: &files, workers };

@@ -24,7 +24,7 @@ use crate::config::{KeepWeights, UsageError};
 use crate::data::RawImages;
 use crate::lottery::{Plan, Study};
 use crate::report::{Run, RunAnalysis};
-use crate::runner::{RowBuilder, RunContext, RunFiles, Runner, Selection, Store};
+use crate::runner::{RunContext, RunFiles, Runner, Selection, Store};
 use crate::system::cancel::CancelToken;
 use crate::system::clock::UtcTime;
 use crate::system::env;
@@ -184,13 +184,7 @@ impl MeasuredRun {
 
     /// Returns a writer for single files of the run; it never rewrites the CSV rows, which are complete.
     fn files<'a>(&'a self, plan: &'a Plan) -> RunFiles<'a> {
-        RunFiles {
-            rows: RowBuilder { study: &self.study },
-            plan,
-            dir: &self.run.dir,
-            writes_rows: false,
-            cancel: &self.cancel,
-        }
+        RunFiles { rows: None, plan, dir: &self.run.dir, cancel: &self.cancel }
     }
 }
 

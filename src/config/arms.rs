@@ -12,8 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::allocation::Allocation;
 use super::checker::{Checker, is_positive};
-use super::mistakes::diagnostic::Diagnostic;
 use super::mask_source::MaskSource;
+use super::mistakes::diagnostic::Diagnostic;
 use super::source_file::{FileWeights, NamedOrFile};
 use super::training_time::TrainingTime;
 use super::weight_source::{RewindOptimizerState, RewindTarget, WeightSource, WeightSourceKind};

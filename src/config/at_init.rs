@@ -81,15 +81,8 @@ struct AtInitKeys {
 
 impl AtInitMethod {
     /// All methods, in the order of the documentation.
-    pub const ALL: [Self; 7] = [
-        Self::Magnitude,
-        Self::Random,
-        Self::Snip,
-        Self::IterativeSnip,
-        Self::Force,
-        Self::Grasp,
-        Self::Synflow,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Magnitude, Self::Random, Self::Snip, Self::IterativeSnip, Self::Force, Self::Grasp, Self::Synflow];
 
     /// Returns the name in configurations.
     pub fn as_str(self) -> &'static str {
@@ -230,7 +223,8 @@ mod tests {
 
     #[test]
     fn keys_of_another_method_or_without_size_are_refused() {
-        let error = |keys: &str| usage_error(&[&format!("arms={{a={{mask={{at_init={{{keys}}}}},weights='rewind'}}}}")]);
+        let error =
+            |keys: &str| usage_error(&[&format!("arms={{a={{mask={{at_init={{{keys}}}}},weights='rewind'}}}}")]);
         for (keys, message) in [
             ("method='snip'", "it has no size"),
             ("method='snip',like='b',cut=[0.5]", "both give its size"),

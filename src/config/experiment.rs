@@ -5,10 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::arms::{ArmKeys, Arms};
-use super::mask_source::MaskSource;
-use super::weight_source::WeightSource;
 use super::checker::Checker;
 use super::data::DataConfig;
+use super::mask_source::MaskSource;
 use super::mistakes::diagnostic::Diagnostic;
 use super::network::{NetworkConfig, NetworkKeys};
 use super::prune::PruneConfig;
@@ -16,6 +15,7 @@ use super::report::ReportConfig;
 use super::run::RunConfig;
 use super::source_file::SourceFile;
 use super::train::{TrainConfig, TrainKeys};
+use super::weight_source::WeightSource;
 
 /// Upper bound of the number of training runs; above it memory would be exhausted.
 const MAX_TRAININGS: u64 = 1_000_000;

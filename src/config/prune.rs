@@ -131,12 +131,7 @@ impl Criterion {
     /// training has not moved. With the other criteria two scores are equal only where two `f32` values coincide.
     pub fn gives_equal_scores(self) -> bool {
         match self {
-            Self::Magnitude
-            | Self::Random
-            | Self::SmallFinal
-            | Self::LargeInit
-            | Self::Lamp
-            | Self::Wanda => false,
+            Self::Magnitude | Self::Random | Self::SmallFinal | Self::LargeInit | Self::Lamp | Self::Wanda => false,
             Self::MagnitudeIncrease | Self::Movement | Self::LargeFinalSameSign => true,
         }
     }

@@ -147,12 +147,8 @@ pub trait Probe {
     ///
     /// # Errors
     /// Fails if snapshot or mask do not fit the network, a batch is empty, or the device fails.
-    fn input_norms(
-        &self,
-        snapshot: &Snapshot,
-        mask: &Mask,
-        batches: &[Vec<u32>],
-    ) -> Result<BTreeMap<String, Vec<f64>>>;
+    fn input_norms(&self, snapshot: &Snapshot, mask: &Mask, batches: &[Vec<u32>])
+    -> Result<BTreeMap<String, Vec<f64>>>;
 
     /// Returns the logits of the network for images, and, if `has_gradient`, the gradient with respect to their pixels.
     /// The images need not be in the data set; its normalization is part of the function that is differentiated: with

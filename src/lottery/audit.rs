@@ -127,7 +127,10 @@ pub fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &M
         MaskRule::AtInit { scoring, .. } => {
             // Scores of other methods depend on the device: retraining makes their masks again.
             if scoring.method == AtInitMethod::Magnitude && !scoring.is_inverted {
-                invariant!(keeps_the_largest(mask, &context.draw_initial(training.replicate)), "a larger weight was cut");
+                invariant!(
+                    keeps_the_largest(mask, &context.draw_initial(training.replicate)),
+                    "a larger weight was cut"
+                );
             }
         }
         MaskRule::Of { parent } => invariant!(*mask == artifacts.mask(parent)?, "a mask other than the one named"),

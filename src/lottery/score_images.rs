@@ -62,7 +62,15 @@ mod tests {
         let of_class = |class| drawn.iter().filter(|&&image| image % 3 == class).count();
         assert_eq!([of_class(0), of_class(1), of_class(2)], [4, 4, 4]);
         assert!(drawn.iter().all(|image| (10..50).contains(image)));
-        assert_ne!(drawn, { let mut sorted = drawn.clone(); sorted.sort_unstable(); sorted }, "in random order");
+        assert_ne!(
+            drawn,
+            {
+                let mut sorted = drawn.clone();
+                sorted.sort_unstable();
+                sorted
+            },
+            "in random order"
+        );
         assert_eq!(draw(ScoreImages::ImagesPerClass(100)).concat().len(), 40, "all there are");
     }
 

@@ -192,7 +192,8 @@ pub(super) mod tests {
         // The size of a mask has no repeats.
         assert_eq!(keys(&[ticket, random, ("x", "mask={one_shot={like='r'}},weights='rewind'")], &[]), [""; 0]);
         // The images for scores are drawn.
-        let scored = |method: &str| format!("mask={{at_init={{method='{method}',like='a'}}}},weights='rewind',repeats=2");
+        let scored =
+            |method: &str| format!("mask={{at_init={{method='{method}',like='a'}}}},weights='rewind',repeats=2");
         assert_eq!(keys(&[ticket, ("x", &scored("snip"))], &[]), [""; 0]);
         assert_eq!(keys(&[ticket, ("x", &scored("synflow"))], &[]), ["arms.x.repeats"]);
     }
@@ -236,7 +237,9 @@ pub(super) mod tests {
     #[test]
     fn allocation_like_an_arm_needs_its_rounds() {
         let like = |more: &str| {
-            let arm = format!("mask={{one_shot={{cut=[0.1,0.2,0.3,0.4,0.5]}}}},allocation={{like='t'}},weights='rewind'{more}");
+            let arm = format!(
+                "mask={{one_shot={{cut=[0.1,0.2,0.3,0.4,0.5]}}}},allocation={{like='t'}},weights='rewind'{more}"
+            );
             keys(&[("t", arm::TICKET), ("a", &arm)], &[])
         };
         assert_eq!(like(""), ["arms.a.allocation.like"]);

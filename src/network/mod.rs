@@ -12,7 +12,7 @@ mod modules;
 mod tensor_spec;
 
 pub use architectures::build;
-pub use compact::{CompactNetwork, LayerUnits, compact};
+pub use compact::{CompactNetwork, LayerUnits, compact, dead_units};
 pub use init::{init_buffers, init_stds, init_weights};
 pub use layer::Layer;
 pub use layer_sizes::{BatchNormSize, even_kernel_warnings};

@@ -39,6 +39,7 @@ mod recorded_timings;
 mod remove_run;
 mod retention;
 mod robustness;
+mod mask_columns;
 mod row_builder;
 mod run;
 mod run_files;
@@ -67,6 +68,7 @@ pub use instability::{CopyPair, InstabilityAnalysis, stability_rows};
 pub use job_list::{ClusterEstimate, JobList, JobRow};
 pub use jobs::Selection;
 pub use landscape::{LandscapeAnalysis, LandscapeDefinition, LandscapeRows, landscape_rows};
+pub use mask_columns::MaskColumns;
 pub use needed_outputs::plan_for_final_weights;
 pub use orphans::{Orphan, delete_orphans, find_orphans};
 pub use remove_run::{RemovedRun, remove_run};
@@ -81,6 +83,6 @@ pub use sweep_estimate::{PointEstimate, SharedTrainings, SweepEstimate};
 pub use ticket_export::TicketExport;
 pub use time_estimate::{TimeBasis, TimeEstimate};
 pub use verify::{
-    Check, CheckState, Difference, Retraining, Verifier, WRITE_AGAIN, archived_entries, listed_checksums, re_evaluate, remake_gradient_masks,
-    retrain,
+    Check, CheckState, Difference, Retraining, Verifier, WRITE_AGAIN, archived_entries, listed_checksums, re_evaluate,
+    remake_gradient_masks, retrain,
 };

@@ -21,8 +21,7 @@ use crate::base::units::Iteration;
 use crate::data::Dataset;
 use crate::engine::Probe;
 use crate::lottery::{
-    Dependency, PrepareContext, StartRule, TrainingSpec, audit_end, audit_start, empty_layers, prepare,
-    weight_stats,
+    Dependency, PrepareContext, StartRule, TrainingSpec, audit_end, audit_start, empty_layers, prepare, weight_stats,
 };
 use crate::system::retry::with_retries;
 use crate::system::{files, machine};

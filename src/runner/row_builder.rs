@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::mask_columns::MaskColumns;
 use super::store::StoredTraining;
 use crate::artifacts::{CurveRow, LayerRow, RoundRow, TimingRow, WeightRow, weight_rows};
 use crate::base::category::Category;
@@ -16,12 +17,19 @@ use crate::network::PrunableTensor;
 pub struct RowBuilder<'a> {
     /// The study whose network, device and iterations the rows contain.
     pub study: &'a Study,
+    /// The columns on masks.
+    pub masks: &'a MaskColumns<'a>,
 }
 
 impl RowBuilder<'_> {
     /// Returns the row of a training run in `rounds.csv`. Without a `result`, it is the row of a training run that
-    /// failed.
-    pub(super) fn round_row(self, spec: &TrainingSpec, result: Option<&StoredTraining>) -> RoundRow {
+    /// failed. `stored` returns the result of another training run, if it has one.
+    pub(super) fn round_row(
+        self,
+        spec: &TrainingSpec,
+        result: Option<&StoredTraining>,
+        stored: &dyn Fn(&TrainingSpec) -> Option<Arc<StoredTraining>>,
+    ) -> RoundRow {
         let network = &self.study.resolved.network;
         let total = network.weights_total();
         let kept = result.map_or(spec.counts.kept, |result| result.weights_kept.iter().sum());
@@ -29,6 +37,7 @@ impl RowBuilder<'_> {
         let done = result.filter(|result| result.outcome == Outcome::Done);
         let early = done.and_then(|result| result.curve.early_stop(self.study.starts_trained(spec)));
         let last = done.and_then(|result| result.curve.last());
+        let masks = result.map(|result| self.masks.of(spec, result, stored)).unwrap_or_default();
         RoundRow {
             experiment: self.study.experiment.name.clone(),
             arm: spec.arm.clone(),
@@ -54,9 +63,14 @@ impl RowBuilder<'_> {
                 .map(|result| result.weights_kept.as_slice())
                 .or(spec.counts.layers.as_deref())
                 .map(|kept| network.macs(kept)),
+            search_iterations: masks.search_iterations,
+            search_macs: masks.search_macs,
+            total_macs: masks.total_macs,
+            dead_units: masks.dead_units,
+            mask_overlap: masks.mask_overlap,
             engine: spec.engine.into(),
             device: Category::from_word(self.study.resolved.device),
-            iterations: self.study.last_iteration().0 - spec.start.iteration().0,
+            iterations: self.study.own_iterations(spec),
             outcome: result.map_or(OutcomeKind::Failed, |result| result.outcome.kind()).into(),
             key: spec.key.to_string(),
         }

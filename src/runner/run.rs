@@ -396,8 +396,9 @@ impl<'a> Runner<'a> {
         for (spec, &node) in self.plan.trainings.iter().zip(&scheduler.graph().node_of_row) {
             let failure = scheduler.failure(node);
             let result = state.results[node].as_deref();
-            if result.is_some() || failure.is_some() {
-                outcome.rounds.push(self.files.rows.round_row(spec, result));
+            if let Some(builder) = self.files.rows.filter(|_| result.is_some() || failure.is_some()) {
+                let stored = |other: &TrainingSpec| state.results[scheduler.graph().node_index(&other.key)?].clone();
+                outcome.rounds.push(builder.round_row(spec, result, &stored));
             }
             if let Some(failure) = failure {
                 let list = if failure.by_audit { &mut outcome.audit_failures } else { &mut outcome.failures };

@@ -1,5 +1,6 @@
 //! Writes the files of a run. The CSV files and the event files are made from the store, so that they can be made again at any time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -9,6 +10,7 @@ use super::store::StoredTraining;
 use crate::artifacts::{
     CurveRow, LayerRow, RoundRow, RunChecksums, TimingRow, WeightRow, event_files, summary_to_csv, to_csv,
 };
+use crate::base::key::ContentHash;
 use crate::lottery::{Plan, TrainingSpec};
 use crate::system::cancel::CancelToken;
 use crate::system::clock::Stopwatch;
@@ -21,14 +23,13 @@ const LOCK_WAIT_SECONDS: f64 = 2.0;
 
 /// Writes the files of a run.
 pub struct RunFiles<'a> {
-    /// The builder of the rows.
-    pub rows: RowBuilder<'a>,
+    /// The builder of the rows of CSV files and event files; `None` to write neither, for an instability analysis, whose plan
+    /// is not that of the run.
+    pub rows: Option<RowBuilder<'a>>,
     /// The plan, whose order is the order of all rows.
     pub plan: &'a Plan,
     /// The folder of the run.
     pub dir: &'a RunDir,
-    /// Whether CSV files and event files are written. False for an instability analysis, whose plan is not that of the run.
-    pub writes_rows: bool,
     /// The flag that cancels the run.
     pub cancel: &'a CancelToken,
 }
@@ -45,20 +46,16 @@ impl RunFiles<'_> {
     /// Writes the CSV files, with the rows of each training run for which `row_state` is not `None`. `row_state` is
     /// called while the lock of the files is held, so that the process that writes last writes the most recent results.
     pub(super) fn write_csv(&self, row_state: impl Fn(&TrainingSpec) -> Option<RowState>) -> Result<()> {
-        if !self.writes_rows {
-            return Ok(());
-        }
+        let Some(builder) = self.rows else { return Ok(()) };
         let lock = self.lock()?;
-        self.write_csv_locked(&lock, row_state)
+        self.write_csv_locked(&lock, builder, row_state)
     }
 
     /// Like [`RunFiles::write_csv`], but writes nothing if another process holds the lock.
     pub(super) fn try_write_csv(&self, row_state: impl Fn(&TrainingSpec) -> Option<RowState>) -> Result<()> {
-        if !self.writes_rows {
-            return Ok(());
-        }
+        let Some(builder) = self.rows else { return Ok(()) };
         let lock = Lock::try_exclusive(&self.dir.write_lock())?;
-        lock.map_or(Ok(()), |lock| self.write_csv_locked(&lock, row_state))
+        lock.map_or(Ok(()), |lock| self.write_csv_locked(&lock, builder, row_state))
     }
 
     /// Waits for the lock of the files; a cancelled run waits [`LOCK_WAIT_SECONDS`] at most.
@@ -70,11 +67,16 @@ impl RunFiles<'_> {
     }
 
     /// Writes the CSV files, and with `run.tensorboard` the event files; `lock` is the lock of the files.
-    fn write_csv_locked(&self, lock: &Lock, row_state: impl Fn(&TrainingSpec) -> Option<RowState>) -> Result<()> {
+    fn write_csv_locked(
+        &self,
+        lock: &Lock,
+        builder: RowBuilder<'_>,
+        row_state: impl Fn(&TrainingSpec) -> Option<RowState>,
+    ) -> Result<()> {
         files::remove_stale_temporaries(&self.dir.0)?;
-        let rows = RunRows::new(self.rows, self.plan, row_state);
+        let rows = RunRows::new(builder, self.plan, row_state);
         self.put(lock, &rows.csv_files()?)?;
-        if self.rows.study.experiment.run.tensorboard { self.put_event_files(lock, &rows) } else { Ok(()) }
+        if builder.study.experiment.run.tensorboard { self.put_event_files(lock, &rows) } else { Ok(()) }
     }
 
     /// Writes the event files that do not have the bytes of `rows` yet; `_lock` is the lock of the files.
@@ -158,16 +160,27 @@ impl RunRows {
             timings: Vec::new(),
         };
         let mut with_weight_stats: Vec<(&TrainingSpec, Arc<StoredTraining>)> = Vec::new();
-        for spec in &plan.trainings {
-            match row_state(spec) {
+        let states: Vec<Option<RowState>> = plan.trainings.iter().map(row_state).collect();
+        let results: BTreeMap<ContentHash, &Arc<StoredTraining>> = plan
+            .trainings
+            .iter()
+            .zip(&states)
+            .filter_map(|(spec, state)| match state {
+                Some(RowState::Stored(result)) => Some((spec.key, result)),
+                Some(RowState::Failed) | None => None,
+            })
+            .collect();
+        let stored = |spec: &TrainingSpec| results.get(&spec.key).map(|&result| Arc::clone(result));
+        for (spec, state) in plan.trainings.iter().zip(&states) {
+            match state {
                 None => {}
-                Some(RowState::Failed) => rows.rounds.push(builder.round_row(spec, None)),
+                Some(RowState::Failed) => rows.rounds.push(builder.round_row(spec, None, &stored)),
                 Some(RowState::Stored(result)) => {
-                    rows.rounds.push(builder.round_row(spec, Some(&result)));
-                    rows.curves.extend(builder.curve_rows(spec, &result));
-                    rows.layers.extend(builder.layer_rows(spec, &result));
-                    rows.timings.extend(builder.timing_row(spec, &result));
-                    with_weight_stats.extend(result.profile.is_some().then_some((spec, result)));
+                    rows.rounds.push(builder.round_row(spec, Some(result), &stored));
+                    rows.curves.extend(builder.curve_rows(spec, result));
+                    rows.layers.extend(builder.layer_rows(spec, result));
+                    rows.timings.extend(builder.timing_row(spec, result));
+                    with_weight_stats.extend(result.profile.is_some().then(|| (spec, Arc::clone(result))));
                 }
             }
         }
@@ -209,8 +222,7 @@ mod tests {
         let dir = RunDir(folder.path().join("a-12345678"));
         let study = study(&[]);
         let cancel = CancelToken::default();
-        let rows = RowBuilder { study: &study };
-        let files = RunFiles { rows, plan: &study.plan, dir: &dir, writes_rows: true, cancel: &cancel };
+        let files = RunFiles { rows: None, plan: &study.plan, dir: &dir, cancel: &cancel };
         files.write_files(&[("config.toml", b"a = 1\n".to_vec())]).unwrap();
         assert_eq!(RunChecksums::read(&dir).unwrap(), None);
         files.write_files(&[(RunDir::RESOLVED_CONFIG, b"a = 1\n".to_vec())]).unwrap();

@@ -12,7 +12,8 @@ use lth::data::{Dataset, Normalization, Split};
 use lth::engine::{Batch, EngineKind, NoProbe, Probe, Trainer};
 use lth::lottery::Study;
 use lth::runner::{
-    Event, EventSink, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Selection, Store, TrainerFactory,
+    Event, EventSink, MaskColumns, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Selection, Store,
+    TrainerFactory,
 };
 use lth::system::cancel::CancelToken;
 use lth::system::paths::RunsDir;
@@ -268,10 +269,11 @@ pub(crate) fn run_experiment(
     let dir = runs.run_dir(&study.experiment.name, &study.plan.id());
     let events = RecordedEvents::default();
     let cancel = CancelToken::default();
-    let rows = RowBuilder { study: &study };
-    let files = RunFiles { rows, plan: &study.plan, dir: &dir, writes_rows: true, cancel: &cancel };
-    let trainers = FakeFactory { study: &study, events: &events, fault, affected };
     let store = Store { runs: runs.clone() };
+    let masks = MaskColumns::new(&study, &store);
+    let rows = Some(RowBuilder { study: &study, masks: &masks });
+    let files = RunFiles { rows, plan: &study.plan, dir: &dir, cancel: &cancel };
+    let trainers = FakeFactory { study: &study, events: &events, fault, affected };
     let context = RunContext { study: &study, store: &store, sink: &events, cancel: &cancel, trainers: &trainers };
     let keep = study.experiment.run.keep;
     let runner = Runner { context, plan: &study.plan, selection: &Selection::Whole, keep, files: &files, workers: 2 };

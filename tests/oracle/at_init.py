@@ -8,8 +8,9 @@ from products of weights and gradients:
 - GraSP (Wang et al. 2020, equation 8): the gradient with respect to the factors of <g, stop(g)>, at temperature 200, whose highest
   values are kept;
 - SynFlow (Tanaka et al. 2020, algorithm 1): the gradient with respect to the factors of the sum of outputs for an image of ones, with
-  absolute weights; and the numbers of weights of each layer after 100 rounds of pruning to 5% and to 1% of all weights.
-- LAMP (Lee et al. 2021, equation 4): by sorting the kept weights of a layer;
+  absolute weights; and the numbers of weights of each layer after 100 rounds of pruning to a share of all weights. (At smaller
+  shares many scores are equal, those of weights in series on one path, and the numbers depend on how ties are broken.)
+- LAMP (Lee et al. 2021, equation 4): by sorting the kept weights of a layer, where equal magnitudes count for each other;
 - Wanda (Sun et al. 2024, equation 1): of linear layers, whose inputs are recorded as the network computes its logits.
 Batch norm has the statistics of each batch, in SynFlow and Wanda the running ones.
 """
@@ -20,6 +21,8 @@ import torch
 import torch.nn.functional as F
 
 from probe import BATCHES, CHANNELS, NETWORKS, SIDE, X, Y, Net, details
+
+SHARES = {"conv": ("0.2", "0.05"), "resnet20": ("0.5",)}
 
 
 class FactorNet(Net):
@@ -104,11 +107,9 @@ def lamp(forward, density):
     scores = []
     for weight in net.weights.values():
         flat = weight.detach().reshape(-1)
-        order = flat.abs().argsort()
-        suffix = (flat[order] ** 2).flip(0).cumsum(0).flip(0)
-        score = torch.empty_like(flat)
-        score[order] = torch.where(flat[order] == 0, torch.zeros_like(suffix), flat[order] ** 2 / suffix)
-        scores.append(score)
+        magnitudes = flat.abs().sort().values
+        sums = (magnitudes**2).flip(0).cumsum(0).flip(0)[torch.searchsorted(magnitudes, flat.abs())]
+        scores.append(torch.where(flat == 0, torch.zeros_like(flat), flat**2 / sums))
     return details(net, scores)
 
 
@@ -133,6 +134,6 @@ def run(forward, density):
 
 if __name__ == "__main__":
     out = {name: {density: run(forward, density) for density in ("dense", "third")} for name, forward in NETWORKS.items()}
-    counts = {name: {share: synflow_counts(NETWORKS[name], float(share)) for share in ("0.5", "0.2", "0.05")} for name in ("conv", "resnet20")}
+    counts = {name: {share: synflow_counts(NETWORKS[name], float(share)) for share in shares} for name, shares in SHARES.items()}
     json.dump({"torch": torch.__version__.split("+")[0], **out, "synflow_counts": counts}, sys.stdout, indent=0, separators=(",", ":"))
     print()

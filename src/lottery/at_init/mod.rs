@@ -126,7 +126,8 @@ fn score_by_gradient(
     let layers = network.mask.0.iter().map(|layer| {
         let weights = network.initial.weights.get(&layer.name);
         let gradients = gradients.get(&layer.name);
-        let (weights, gradients) = weights.zip(gradients).with_context(|| format!("no gradient of `{}`", layer.name))?;
+        let (weights, gradients) =
+            weights.zip(gradients).with_context(|| format!("no gradient of `{}`", layer.name))?;
         ensure!(weights.values.len() == gradients.values.len(), "a gradient of another size in `{}`", layer.name);
         Ok(weights.values.iter().zip(&gradients.values).map(|(&w, &g)| score(f64::from(w), g)).collect())
     });
@@ -153,7 +154,8 @@ fn check(method: AtInitMethod, candidates: &Mask, scores: &Scores, included: &[b
     }
     if least >= greatest {
         let empty = empty_layers(candidates);
-        let because = if empty.is_empty() { String::new() } else { format!("; no weight is left in {}", empty.join(", ")) };
+        let because =
+            if empty.is_empty() { String::new() } else { format!("; no weight is left in {}", empty.join(", ")) };
         bail!("`{method}` gives all weights the score {least}, so that none can be preferred{because}");
     }
     Ok(())

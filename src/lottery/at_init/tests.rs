@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::base::units::Round;
 use crate::base::rng::mix;
+use crate::base::units::Round;
 use crate::config::{Normalize, WeightInit};
 use crate::data::{Dataset, Normalization};
 use crate::engine::{GradientMap, NamedGradient, PixelBatch, PixelOutput, ProbeOptions};

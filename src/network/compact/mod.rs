@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use self::edges::{Edge, Operation, edges};
 use super::layer::Layer;
 use super::model::Network;
+use super::tensor_spec::TensorSpec;
 use crate::base::mask::{LayerMask, Mask};
 use crate::base::tensors::{NamedTensor, TensorMap};
 
@@ -50,23 +51,8 @@ pub struct LayerUnits {
 pub fn compact(network: &Network, mask: &Mask, tensors: &TensorMap) -> CompactNetwork {
     let edges = edges(network);
     let mut state = State::new(mask, tensors);
-    let mut kept: Vec<Vec<bool>> = edges.iter().map(|edge| vec![true; edge.units]).collect();
-    loop {
-        let mut has_changed = false;
-        for (edge, kept) in edges.iter().zip(&mut kept) {
-            let mut count = kept.iter().filter(|kept| **kept).count();
-            for (unit, kept) in kept.iter_mut().enumerate() {
-                if *kept && count > 1 && state.remove(edge, unit) {
-                    *kept = false;
-                    count -= 1;
-                    has_changed = true;
-                }
-            }
-        }
-        if !has_changed {
-            break;
-        }
-    }
+    let kept = state.remove_units(&edges);
+
     let cut = Cut { edges: &edges, kept: &kept };
     let layers = cut.layers(&network.layers, &mut network.layer_names().into());
     let units = edges.iter().zip(&kept).map(|(edge, kept)| LayerUnits {
@@ -80,6 +66,23 @@ pub fn compact(network: &Network, mask: &Mask, tensors: &TensorMap) -> CompactNe
         tensors: TensorMap(state.tensors.into_iter().map(|tensor| cut.tensor(tensor)).collect()),
         units: units.collect(),
     }
+}
+
+/// Returns the number of units that are dead by the mask alone: no kept weight leads into them, or none reads them. One
+/// unit of each layer always stays.
+///
+/// # Panics
+/// If `mask` is not that of `network`.
+pub fn dead_units(network: &Network, mask: &Mask) -> usize {
+    // With all biases and running means 0, a unit into which no weight leads is 0.
+    let zeros = |spec: &TensorSpec| NamedTensor {
+        name: spec.name.clone(),
+        shape: spec.shape.clone(),
+        values: vec![0.0; spec.len()],
+    };
+    let tensors = TensorMap(network.parameters().iter().chain(network.buffers()).map(zeros).collect());
+    let kept = State::new(mask, &tensors).remove_units(&edges(network));
+    kept.iter().flatten().filter(|kept| !**kept).count()
 }
 
 /// The network while units are removed: tensors in their original shapes, in which the weights of removed units are
@@ -99,6 +102,28 @@ impl State {
         let layer = |name: &str| name.strip_suffix(".weight").unwrap_or(name).to_owned();
         let mask_of_layer = mask.0.iter().zip(0..).map(|(mask, index)| (layer(&mask.name), index)).collect();
         Self { tensors: tensors.0.clone(), masks: mask.0.clone(), by_name, mask_of_layer }
+    }
+
+    /// Removes units without effect until there are none, and returns whether each unit of each edge is kept. One unit of
+    /// each edge is.
+    fn remove_units(&mut self, edges: &[Edge]) -> Vec<Vec<bool>> {
+        let mut kept: Vec<Vec<bool>> = edges.iter().map(|edge| vec![true; edge.units]).collect();
+        loop {
+            let mut has_changed = false;
+            for (edge, kept) in edges.iter().zip(&mut kept) {
+                let mut count = kept.iter().filter(|kept| **kept).count();
+                for (unit, kept) in kept.iter_mut().enumerate() {
+                    if *kept && count > 1 && self.remove(edge, unit) {
+                        *kept = false;
+                        count -= 1;
+                        has_changed = true;
+                    }
+                }
+            }
+            if !has_changed {
+                return kept;
+            }
+        }
     }
 
     /// Removes a unit of an edge if it has no effect, and returns whether it has none.

@@ -37,6 +37,7 @@ fn units_that_nothing_reads_or_that_are_constant_are_removed() {
     ]);
     let small = compact(&network, &mask(&network, &tensors), &tensors);
     assert_eq!(small.units, [LayerUnits { layer: "linear1".into(), units: 4, removed: 3 }]);
+    assert_eq!(dead_units(&network, &mask(&network, &tensors)), 3);
     let expected = TensorMap(vec![
         tensor("linear1.weight", &[1, 2], &[5.0, 0.0]),
         tensor("linear1.bias", &[1], &[0.5]),

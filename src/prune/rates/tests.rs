@@ -100,7 +100,8 @@ fn pruned_among_equals(sizes: &[usize], rule: RateRule, counts: &RemainingCounts
     }
     let stream = Stream { round, ..Stream::of_replicate(1, 1, Purpose::Criterion) };
     let criterion = Criterion::LargeFinalSameSign;
-    let inputs = ScoreInputs { criterion, reference: &reference, trained: &trained, input_norms: &BTreeMap::new(), stream };
+    let inputs =
+        ScoreInputs { criterion, reference: &reference, trained: &trained, input_norms: &BTreeMap::new(), stream };
     let pruned = PruningRates { rule }.prune_to(counts, &mask, &inputs.scores(&mask).unwrap(), stream);
     let pruned_indices = |layer: &LayerMask| (0..layer.kept.len()).filter(|&i| !layer.kept[i]).collect();
     pruned.0.iter().map(pruned_indices).collect()

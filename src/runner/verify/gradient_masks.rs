@@ -19,7 +19,8 @@ use crate::lottery::{ArtifactSource as _, PrepareContext, prepare};
 pub fn remake_gradient_masks(verifier: &Verifier<'_>, context: &RunContext<'_>) -> Result<Option<Check>> {
     let mut check = Check::new("scores", "masks made again from gradients or activations", "training run");
     let study = verifier.study;
-    let trainings: Vec<_> = verifier.trainings().into_iter().filter(|(spec, _)| study.needs_probe(&spec.mask)).collect();
+    let trainings: Vec<_> =
+        verifier.trainings().into_iter().filter(|(spec, _)| study.needs_probe(&spec.mask)).collect();
     if trainings.is_empty() {
         return Ok(Some(check));
     }

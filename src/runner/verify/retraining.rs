@@ -8,7 +8,6 @@ use anyhow::{Context as _, Result};
 use super::super::context::RunContext;
 use super::super::events::TrainingId;
 use super::super::jobs::Selection;
-use super::super::row_builder::RowBuilder;
 use super::super::run::Runner;
 use super::super::run_files::RunFiles;
 use super::super::store::{Store, StoredManifest, read_manifest};
@@ -52,8 +51,7 @@ pub fn retrain(verifier: &Verifier<'_>, context: &RunContext<'_>, options: Retra
     let plan = Plan { trainings: trainings.cloned().collect() };
     let store = Store { runs: runs.clone() };
     let dir = RunDir(runs.0.join("run"));
-    let rows = RowBuilder { study: context.study };
-    let files = RunFiles { rows, plan: &plan, dir: &dir, writes_rows: false, cancel: context.cancel };
+    let files = RunFiles { rows: None, plan: &plan, dir: &dir, cancel: context.cancel };
     let context = RunContext { store: &store, ..*context };
     let runner = Runner {
         context,

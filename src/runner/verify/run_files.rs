@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::super::instability::stability_rows;
 use super::super::landscape::landscape_rows;
+use super::super::mask_columns::MaskColumns;
 use super::super::robustness::robustness_rows;
 use super::super::row_builder::RowBuilder;
 use super::super::run_files::{RowState, RunRows};
@@ -56,7 +57,9 @@ impl Verifier<'_> {
                 stored => stored.map(|stored| RowState::Stored(Arc::new(stored))),
             }
         };
-        let rows = RunRows::new(RowBuilder { study: self.study }, &self.study.plan, row_state);
+        let masks = MaskColumns::new(self.study, self.store);
+        let builder = RowBuilder { study: self.study, masks: &masks };
+        let rows = RunRows::new(builder, &self.study.plan, row_state);
         for (name, expected) in rows.csv_files()?.iter().filter(|(name, _)| *name != RunDir::TIMINGS) {
             self.compare(&mut check, name, expected);
         }

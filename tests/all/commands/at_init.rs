@@ -59,7 +59,10 @@ fn a_layer_without_weights_is_named_with_its_method() {
     let warning = "warning: tiny round 1 replicate 1: `random` at initialization leaves no weight in ";
     assert!(said.contains(warning), "{said}");
     let row = rows(&run_dir(runs.path()), "rounds.csv").into_iter().find(|row| row["arm"] == "tiny").unwrap();
-    assert_eq!(row["weights_kept"], "83", "0.0001 of the first two layers, half of the output: rates are in proportion");
+    assert_eq!(
+        row["weights_kept"], "83",
+        "0.0001 of the first two layers, half of the output: rates are in proportion"
+    );
     assert!(!row["final_test_accuracy"].is_empty(), "it is trained all the same");
 }
 

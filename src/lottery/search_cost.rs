@@ -1,0 +1,196 @@
+//! The cost of finding a mask: the training that mask and starting weights of a training run need, and the scores that
+//! masks are made with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::rules::{Dependency, MaskRule};
+use super::study::Study;
+use super::training::TrainingSpec;
+use crate::base::key::ContentHash;
+use crate::base::units::Iteration;
+use crate::config::{AtInitMethod, ScoreImages, Scoring};
+
+/// Multiply-adds of a forward and a backward pass, in those of a forward pass: the backward pass multiplies twice, for the
+/// gradients of inputs and of weights.
+const GRADIENT: u64 = 3;
+/// Multiply-adds of a gradient and a Hessian-gradient product, in those of a forward pass: the product is the gradient of a
+/// function that contains a gradient.
+const HESSIAN_PRODUCT: u64 = 4 * GRADIENT;
+
+/// What finding a mask has cost before the training run with that mask begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SearchCost {
+    /// Iterations of other training runs, each counted once.
+    pub iterations: u64,
+    /// Multiply-adds of these iterations with the weights that their masks keep, and of scores with all weights.
+    pub macs: u64,
+}
+
+/// The training runs and scores that a mask needs.
+#[derive(Default)]
+struct Needed {
+    /// The iterations of each training run.
+    iterations: BTreeMap<ContentHash, u64>,
+    /// The training runs for whose masks weights were scored.
+    scored: BTreeSet<ContentHash>,
+}
+
+impl Study {
+    /// Returns the cost of everything that a training run needs before it begins. `find` returns a training run of the
+    /// plan, and the multiply-adds for one image with the weights that its mask keeps; `None` if that is not known.
+    pub fn search_cost<'p>(
+        &'p self,
+        spec: &'p TrainingSpec,
+        find: &dyn Fn(&ContentHash) -> Option<(&'p TrainingSpec, u64)>,
+    ) -> Option<SearchCost> {
+        let mut needed = Needed::default();
+        self.add_start(spec, find, &mut needed)?;
+        self.add_mask(spec, find, &mut needed)?;
+        let mut cost = SearchCost::default();
+        for (key, iterations) in &needed.iterations {
+            cost.iterations += iterations;
+            cost.macs = cost.macs.saturating_add(self.iteration_macs(find(key)?.1).saturating_mul(*iterations));
+        }
+        for key in &needed.scored {
+            let scored = if *key == spec.key { spec } else { find(key)?.0 };
+            cost.macs = cost.macs.saturating_add(self.score_macs(&scored.mask));
+        }
+        Some(cost)
+    }
+
+    /// Returns the multiply-adds of a whole training run. `macs`: those for one image with the weights that its mask keeps.
+    pub fn training_macs(&self, spec: &TrainingSpec, macs: u64) -> u64 {
+        self.iteration_macs(macs).saturating_mul(self.own_iterations(spec))
+    }
+
+    /// Returns the number of iterations of a training run.
+    pub fn own_iterations(&self, spec: &TrainingSpec) -> u64 {
+        self.last_iteration().0 - spec.start.iteration().0
+    }
+
+    /// Returns the multiply-adds of an iteration.
+    fn iteration_macs(&self, macs: u64) -> u64 {
+        macs.saturating_mul(GRADIENT * u64::from(self.experiment.train.batch_size))
+    }
+
+    /// Adds a training run that is needed to its end, and what it needs.
+    fn add_training<'p>(
+        &'p self,
+        key: &ContentHash,
+        find: &dyn Fn(&ContentHash) -> Option<(&'p TrainingSpec, u64)>,
+        needed: &mut Needed,
+    ) -> Option<()> {
+        let (spec, _) = find(key)?;
+        needed.iterations.insert(*key, self.own_iterations(spec));
+        self.add_start(spec, find, needed)?;
+        self.add_mask(spec, find, needed)
+    }
+
+    /// Adds what the starting weights of a training run need.
+    fn add_start<'p>(
+        &'p self,
+        spec: &'p TrainingSpec,
+        find: &dyn Fn(&ContentHash) -> Option<(&'p TrainingSpec, u64)>,
+        needed: &mut Needed,
+    ) -> Option<()> {
+        match spec.start.dependency() {
+            Some((dense, Dependency::Snapshot(Iteration(iteration)))) => {
+                let iterations = needed.iterations.entry(*dense).or_default();
+                *iterations = iteration.max(*iterations);
+                Some(())
+            }
+            Some((parent, Dependency::FinalWeights)) => self.add_training(parent, find, needed),
+            Some((_, Dependency::Entry)) | None => Some(()),
+        }
+    }
+
+    /// Adds what the mask of a training run needs.
+    fn add_mask<'p>(
+        &'p self,
+        spec: &'p TrainingSpec,
+        find: &dyn Fn(&ContentHash) -> Option<(&'p TrainingSpec, u64)>,
+        needed: &mut Needed,
+    ) -> Option<()> {
+        if self.needs_probe(&spec.mask) {
+            needed.scored.insert(spec.key);
+        }
+        match &spec.mask {
+            MaskRule::Prune { parent, .. } | MaskRule::OneShot { parent, .. } => {
+                self.add_training(parent, find, needed)?;
+            }
+            // Only the mask of the other training run is needed, and not its training.
+            MaskRule::Of { parent: other } | MaskRule::Random { like: other } => {
+                self.add_mask(find(other)?.0, find, needed)?;
+            }
+            MaskRule::Dense | MaskRule::AtInit { .. } | MaskRule::File(_) => {}
+        }
+        match spec.mask.layers_like() {
+            Some(other) => self.add_mask(find(other)?.0, find, needed),
+            None => Some(()),
+        }
+    }
+
+    /// Returns the multiply-adds of the scores of a mask, with all weights.
+    fn score_macs(&self, mask: &MaskRule) -> u64 {
+        let network = &self.resolved.network;
+        let forward = network.macs(network.weight_counts());
+        let images = |images: ScoreImages| match images {
+            ScoreImages::ImagesPerClass(count) => u64::from(count) * network.classes as u64,
+            ScoreImages::Batches(count) => u64::from(count) * u64::from(self.experiment.train.batch_size),
+        };
+        match mask {
+            MaskRule::AtInit { scoring: Scoring { method, steps, images: on, .. }, .. } => {
+                let passes = if *method == AtInitMethod::Grasp { HESSIAN_PRODUCT } else { GRADIENT };
+                // SynFlow has one image of ones.
+                forward.saturating_mul(passes * u64::from(*steps) * on.map_or(1, images))
+            }
+            _ => forward.saturating_mul(self.experiment.prune.score.map_or(0, images)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::study;
+    use super::*;
+
+    #[test]
+    fn cost_of_masks_by_hand() {
+        let arms = "arms={ticket={mask='iterative',weights='rewind'},late={mask='iterative',weights='rewind',\
+                    rewind_to='20it'},tuned={mask='iterative',weights='final'},\
+                    reinit={mask={of='ticket'},weights='reinit'},random={mask={random='ticket'},weights='reinit'},\
+                    shot={mask={one_shot={like='ticket'}},weights='rewind'},\
+                    snip={mask={at_init={method='snip',like='ticket'}},weights='rewind'},\
+                    grasp={mask={at_init={method='grasp',like='ticket',score={batches=2}}},weights='rewind'},\
+                    synflow={mask={at_init={method='synflow',like='ticket'}},weights='rewind',rewind_to='20it'},\
+                    magnitude={mask={at_init={method='magnitude',like='ticket'}},weights='rewind'}}";
+        let study = study(&["replicates=1", "rounds=3", "train.iterations=100", "train.batch_size=50", arms]);
+        let trainings = &study.plan.trainings;
+        // Dense networks have 25,760 multiply-adds for an image; pruned ones are taken to have as many thousands as rounds.
+        let macs = |spec: &TrainingSpec| if spec.round.0 == 0 { 25_760 } else { 1000 * u64::from(spec.round.0) };
+        let find = |key: &ContentHash| trainings.iter().find(|spec| spec.key == *key).map(|spec| (spec, macs(spec)));
+        let cost = |arm: &str, round: u32| {
+            let spec = trainings.iter().find(|spec| spec.arm == arm && spec.round.0 == round).unwrap();
+            let SearchCost { iterations, macs } = study.search_cost(spec, &find).unwrap();
+            (iterations, macs)
+        };
+        // Three times 50 images in each iteration.
+        let (dense, round_1, round_2) = (100 * 150 * 25_760, 100 * 150 * 1000, 100 * 150 * 2000);
+        assert_eq!(cost("dense", 0), (0, 0));
+        assert_eq!(cost("ticket", 1), (100, dense));
+        assert_eq!(cost("ticket", 3), (300, dense + round_1 + round_2));
+        // 80 iterations of each round after the rewind; those of the dense network before it are counted already.
+        assert_eq!(cost("late", 2), (180, dense + 80 * 150 * 1000));
+        assert_eq!(cost("tuned", 2), (200, dense + round_1));
+        assert_eq!((cost("reinit", 3), cost("random", 3)), (cost("ticket", 3), cost("ticket", 3)));
+        assert_eq!(cost("shot", 3), (100, dense));
+        assert_eq!(cost("snip", 2), (0, 3 * 10 * 10 * 25_760), "ten images of each of ten classes");
+        assert_eq!(cost("grasp", 2), (0, 12 * 2 * 50 * 25_760));
+        assert_eq!(
+            cost("synflow", 2),
+            (20, 3 * 100 * 25_760 + 20 * 150 * 25_760),
+            "and 20 iterations to the rewind point"
+        );
+        assert_eq!(cost("magnitude", 2), (0, 0));
+    }
+}

@@ -1,0 +1,108 @@
+//! The columns of `rounds.csv` on masks: what finding a mask has cost, its dead units, and its overlap with the mask of
+//! the reference arm.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::store::{Store, StoredTraining};
+use crate::base::key::ContentHash;
+use crate::config::MaskSource;
+use crate::lottery::{ArtifactSource as _, SearchCost, Study, TrainingSpec};
+use crate::network::dead_units;
+
+/// The numbers of one training run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct MaskNumbers {
+    /// Iterations of other training runs that mask and starting weights need.
+    pub(super) search_iterations: Option<u64>,
+    /// Multiply-adds of these training runs, and of the scores that masks were made with.
+    pub(super) search_macs: Option<u64>,
+    /// `search_macs` and those of the training run itself.
+    pub(super) total_macs: Option<u64>,
+    /// Number of units that no kept weight leads into or reads.
+    pub(super) dead_units: Option<u64>,
+    /// Intersection over union with the mask of the reference arm.
+    pub(super) mask_overlap: Option<f64>,
+}
+
+/// Computes the columns on masks. Remembers what it has read masks for.
+pub struct MaskColumns<'a> {
+    study: &'a Study,
+    store: &'a Store,
+    by_key: BTreeMap<ContentHash, &'a TrainingSpec>,
+    /// The training runs by arm, replicate, repeat and round.
+    by_place: BTreeMap<(&'a str, u32, u32, u32), &'a TrainingSpec>,
+    dead_units: Mutex<BTreeMap<ContentHash, Option<u64>>>,
+    overlaps: Mutex<BTreeMap<(ContentHash, ContentHash), Option<f64>>>,
+}
+
+impl<'a> MaskColumns<'a> {
+    /// Returns the columns of the training runs of `study` in `store`.
+    pub fn new(study: &'a Study, store: &'a Store) -> Self {
+        let trainings = &study.plan.trainings;
+        let place = |spec: &'a TrainingSpec| (spec.arm.as_str(), spec.replicate, spec.repeat, spec.round.0);
+        Self {
+            study,
+            store,
+            by_key: trainings.iter().rev().map(|spec| (spec.key, spec)).collect(),
+            by_place: trainings.iter().map(|spec| (place(spec), spec)).collect(),
+            dead_units: Mutex::default(),
+            overlaps: Mutex::default(),
+        }
+    }
+
+    /// Returns the numbers of a stored training run. `stored` returns the result of a training run, if it has one.
+    pub(super) fn of(
+        &self,
+        spec: &TrainingSpec,
+        result: &StoredTraining,
+        stored: &dyn Fn(&TrainingSpec) -> Option<Arc<StoredTraining>>,
+    ) -> MaskNumbers {
+        let network = &self.study.resolved.network;
+        let find = |key: &ContentHash| {
+            let other = *self.by_key.get(key)?;
+            Some((other, network.macs(&stored(other)?.weights_kept)))
+        };
+        let cost = self.study.search_cost(spec, &find);
+        let own = self.study.training_macs(spec, network.macs(&result.weights_kept));
+        let reference = self.reference(spec).filter(|reference| stored(reference).is_some());
+        MaskNumbers {
+            search_iterations: cost.map(|cost| cost.iterations),
+            search_macs: cost.map(|cost| cost.macs),
+            total_macs: cost.map(|SearchCost { macs, .. }| macs.saturating_add(own)),
+            dead_units: self.dead_units(&spec.key),
+            mask_overlap: reference.and_then(|reference| self.overlap(&spec.key, &reference.key)),
+        }
+    }
+
+    /// Returns the training run of the reference arm at the same replicate and round: of the arm whose mask or size the
+    /// mask has, or else of the first other arm that is pruned iteratively, if that keeps as many weights.
+    fn reference(&self, spec: &TrainingSpec) -> Option<&'a TrainingSpec> {
+        let arms = &self.study.experiment.arms.0;
+        let (_, arm) = arms.iter().find(|(name, _)| *name == spec.arm)?;
+        let named = arm.mask.reference().map(|(name, _)| name);
+        let iterative = || arms.iter().find(|(name, arm)| *name != spec.arm && arm.mask == MaskSource::Iterative);
+        let name = named.or_else(|| iterative().map(|(name, _)| name.as_str()))?;
+        let at = |repeat| self.by_place.get(&(name, spec.replicate, repeat, spec.round.0)).copied();
+        let reference = at(spec.repeat).or_else(|| at(1))?;
+        (named.is_some() || reference.counts.kept == spec.counts.kept).then_some(reference)
+    }
+
+    /// Returns the number of dead units of a mask; `None` if it cannot be read.
+    fn dead_units(&self, key: &ContentHash) -> Option<u64> {
+        let mut known = self.dead_units.lock().unwrap_or_else(PoisonError::into_inner);
+        *known.entry(*key).or_insert_with(|| {
+            let mask = self.store.mask(key).ok()?;
+            Some(dead_units(&self.study.resolved.network, &mask) as u64)
+        })
+    }
+
+    /// Returns the intersection over union of two masks; `None` if one cannot be read, or both keep nothing.
+    fn overlap(&self, key: &ContentHash, reference: &ContentHash) -> Option<f64> {
+        let mut known = self.overlaps.lock().unwrap_or_else(PoisonError::into_inner);
+        *known.entry((*key, *reference)).or_insert_with(|| {
+            let (mask, reference) = (self.store.mask(key).ok()?, self.store.mask(reference).ok()?);
+            mask.overlap(&reference)
+        })
+    }
+}
