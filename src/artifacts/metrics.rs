@@ -57,6 +57,12 @@ pub enum MetricUnit {
     Accuracy,
     /// Mean cross-entropy per image, in nats.
     Loss,
+    /// A number of things.
+    Count,
+    /// Multiply-adds.
+    MultiplyAdds,
+    /// A share, 0..=1.
+    Share,
 }
 
 impl MetricUnit {
@@ -66,6 +72,9 @@ impl MetricUnit {
             Self::Iterations => "iterations",
             Self::Accuracy => "0..=1",
             Self::Loss => "nats",
+            Self::Count => "a number",
+            Self::MultiplyAdds => "multiply-adds",
+            Self::Share => "0..=1",
         }
     }
 }
@@ -151,8 +160,33 @@ pub const ITERATIONS_TO_EARLY_STOP: Metric = Metric::new(
 .shown(0, "early stop", "early stop")
 .not_in_summary();
 
+/// Iterations of other training runs that mask and starting weights needed.
+pub const SEARCH_ITERATIONS: Metric =
+    Metric::new("search_iterations", "iterations to find the mask", MetricUnit::Count, |row, _| {
+        row.search_iterations.map(|iterations| iterations as f64)
+    });
+
+/// Multiply-adds of these training runs and of scores.
+pub const SEARCH_MACS: Metric =
+    Metric::new("search_macs", "multiply-adds to find the mask", MetricUnit::MultiplyAdds, |row, _| {
+        row.search_macs.map(|macs| macs as f64)
+    });
+
+/// Multiply-adds to the end of training.
+pub const TOTAL_MACS: Metric = Metric::new("total_macs", "multiply-adds in all", MetricUnit::MultiplyAdds, |row, _| {
+    row.total_macs.map(|macs| macs as f64)
+});
+
+/// Number of units that no kept weight leads into or reads.
+pub const DEAD_UNITS: Metric =
+    Metric::new("dead_units", "dead units", MetricUnit::Count, |row, _| row.dead_units.map(|units| units as f64));
+
+/// Intersection over union with the mask of the reference arm.
+pub const MASK_OVERLAP: Metric =
+    Metric::new("mask_overlap", "overlap with the reference mask", MetricUnit::Share, |row, _| row.mask_overlap);
+
 /// Every metric, in the order of the columns of `summary.csv` and of `lth compare --csv`.
-pub static METRICS: [Metric; 10] = [
+pub static METRICS: [Metric; 15] = [
     EARLY_STOP_ITERATION,
     EARLY_STOP_TRAIN_ACCURACY,
     EARLY_STOP_VALIDATION_ACCURACY,
@@ -163,6 +197,11 @@ pub static METRICS: [Metric; 10] = [
     FINAL_TEST_ACCURACY,
     FINAL_VALIDATION_LOSS,
     ITERATIONS_TO_EARLY_STOP,
+    SEARCH_ITERATIONS,
+    SEARCH_MACS,
+    TOTAL_MACS,
+    DEAD_UNITS,
+    MASK_OVERLAP,
 ];
 
 /// Metrics are equal if their names are.
@@ -238,6 +277,9 @@ impl Metric {
             MetricUnit::Iterations => format::with_thousands(value.round() as u64),
             MetricUnit::Accuracy => format::accuracy(value),
             MetricUnit::Loss => format!("{value:.3}"),
+            MetricUnit::Count => format::with_thousands(value.round() as u64),
+            MetricUnit::MultiplyAdds => format!("{value:.2e}"),
+            MetricUnit::Share => format!("{value:.2}"),
         }
     }
 }
@@ -268,6 +310,11 @@ mod tests {
             "final_validation_accuracy",
             "final_test_accuracy",
             "final_validation_loss",
+            "search_iterations",
+            "search_macs",
+            "total_macs",
+            "dead_units",
+            "mask_overlap",
         ];
         for column in columns {
             let mut json = serde_json::to_value(RoundRow { iterations: 200, ..RoundRow::default() }).unwrap();

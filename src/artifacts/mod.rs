@@ -32,9 +32,9 @@ pub use entry_manifest::{EntryManifest, FileChecksum, ManifestError, Timing};
 pub use first_seen::first_seen;
 pub use landscape::{LandscapeCurve, LandscapeCurveRow, LandscapeRow};
 pub use metrics::{
-    EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, EARLY_STOP_TRAIN_ACCURACY, EARLY_STOP_VALIDATION_ACCURACY,
-    FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, ITERATIONS_TO_EARLY_STOP, METRICS, Metric, MetricDisplay, MetricTime,
-    MetricUnit,
+    DEAD_UNITS, EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, EARLY_STOP_TRAIN_ACCURACY,
+    EARLY_STOP_VALIDATION_ACCURACY, FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, ITERATIONS_TO_EARLY_STOP, MASK_OVERLAP,
+    METRICS, Metric, MetricDisplay, MetricTime, MetricUnit, SEARCH_ITERATIONS, SEARCH_MACS, TOTAL_MACS,
 };
 pub use plan_keys::{plan_keys, plan_keys_to_bytes};
 pub use progress_snapshot::{

@@ -14,7 +14,7 @@ use crate::artifacts::file_contents;
 use crate::config::{self, ConfigDocument, CountOrAuto, Experiment, Override};
 use crate::data::{self, RawImages};
 use crate::engine::torch;
-use crate::lottery::{Study, Surroundings, UnusableFile, paths_of_source, source_file_paths};
+use crate::lottery::{Study, Surroundings, UnusableFile, allocation_file_paths, paths_of_source, source_file_paths};
 use crate::system::paths::RunsDir;
 use crate::system::{files, machine, user_path};
 use crate::ui;
@@ -110,17 +110,15 @@ pub(super) fn look_up(experiment: &Experiment) -> (Surroundings, Option<RawImage
         Ok((info, images)) => (Ok(info), images),
         Err(mistake) => (Err(mistake), None),
     };
-    let files = source_file_paths(experiment).into_iter().map(|path| {
-        let contents = match files::read_if_present(&path) {
-            Ok(Some(bytes)) => file_contents(&bytes),
-            Ok(None) => return (path, Err(UnusableFile::Missing)),
-            Err(error) => Err(error),
-        };
-        let contents = contents.map(Arc::new).map_err(|error| UnusableFile::Unreadable(format!("{error:#}")));
+    let unreadable = |error: anyhow::Error| UnusableFile::Unreadable(format!("{error:#}"));
+    let read = |path: &Path| files::read_if_present(path).map_err(unreadable)?.ok_or(UnusableFile::Missing);
+    let source_files = source_file_paths(experiment).into_iter().map(|path| {
+        let contents = read(&path).and_then(|bytes| file_contents(&bytes).map(Arc::new).map_err(unreadable));
         (path, contents)
     });
-    let files = files.collect();
-    (Surroundings { dataset, cuda_unavailable: torch::cuda_unavailable_reason(), files }, images)
+    let files = source_files.collect();
+    let allocations = allocation_file_paths(experiment).into_iter().map(|path| (path.clone(), read(&path))).collect();
+    (Surroundings { dataset, cuda_unavailable: torch::cuda_unavailable_reason(), files, allocations }, images)
 }
 
 /// Returns the number of workers, each with one lockstep group at a time: by default one per core, and on a GPU one.
@@ -165,8 +163,8 @@ pub(super) fn read_with(
     Ok((document, experiment))
 }
 
-/// Replaces a relative folder of custom data, and a relative path of a file with masks or weights, by that of the same
-/// name beside the configuration file `config`, if there is one; else it is looked for in the working directory. Expands
+/// Replaces a relative folder of custom data, and a relative path of a file with masks, weights or an allocation, by that
+/// of the same name beside the configuration file `config`, if there is one; else it is looked for in the working directory. Expands
 /// a leading `~/` of the paths of such files.
 fn look_beside(config: &Path, experiment: &mut Experiment) {
     let folder = config.parent().unwrap_or(Path::new(""));
@@ -176,21 +174,28 @@ fn look_beside(config: &Path, experiment: &mut Experiment) {
             *dir = beside;
         }
     }
-    for file in experiment.source_files_mut() {
-        if let Ok(path) = user_path::expand(&file.path) {
-            file.path = path;
+    let expand = |path: &mut PathBuf| {
+        if let Ok(expanded) = user_path::expand(path) {
+            *path = expanded;
         }
-    }
+    };
+    experiment.source_files_mut().into_iter().for_each(|file| expand(&mut file.path));
+    experiment.allocation_files_mut().into_iter().for_each(expand);
     look_for_source_files(experiment, |path| folder.join(path).exists().then(|| folder.to_owned()));
 }
 
-/// Puts a folder before the relative paths of files with masks or weights. A path may stand for several files; `folder_of`
+/// Puts a folder before the relative paths of files with masks, weights or allocations. A path may stand for several files; `folder_of`
 /// returns the folder of one of them, and `None` if it is in the working directory, or nowhere.
 pub(super) fn look_for_source_files(experiment: &mut Experiment, folder_of: impl Fn(&Path) -> Option<PathBuf>) {
     let given = experiment.clone();
     for file in experiment.source_files_mut().into_iter().filter(|file| file.path.is_relative()) {
         if let Some(folder) = paths_of_source(&given, file).iter().find_map(|path| folder_of(path)) {
             file.path = folder.join(&file.path);
+        }
+    }
+    for path in experiment.allocation_files_mut().into_iter().filter(|path| path.is_relative()) {
+        if let Some(folder) = folder_of(path) {
+            *path = folder.join(&*path);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `allocation` of an arm: how the number of kept weights is divided among the layers.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,10 @@ pub enum Allocation {
     Balanced,
     /// Densities in proportion to those of the named arm's mask, same replicate and round. Not for `iterative`.
     Like(String),
+    /// Densities in proportion to those in a CSV file with the columns `layer` and `density` (or `weights_kept`), and
+    /// `round` if the rounds differ. A relative path is looked for beside the configuration file, or else in the working
+    /// directory.
+    File(PathBuf),
 }
 
 impl Allocation {
@@ -41,6 +47,7 @@ impl Allocation {
             Self::Erk => "erk",
             Self::Balanced => "balanced",
             Self::Like(_) => "like",
+            Self::File(_) => "file",
         }
     }
 }

@@ -35,6 +35,8 @@ pub struct Arm {
     pub allocation: Option<Allocation>,
     /// The source of the initial weights.
     pub weights: WeightSource,
+    /// Whether the networks are trained, or only evaluated.
+    pub train: bool,
     /// Repetitions of this arm within a replicate, at least 1.
     pub repeats: u32,
     /// The only rounds of the arm; `None` for all.
@@ -69,6 +71,9 @@ pub(super) struct ArmKeys {
     /// With `noise`: standard deviation of the noise, in standard deviations of the layer's initial weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     noise: Option<f64>,
+    /// Whether the networks are trained. With `false`, mask and weights are evaluated as they are.
+    #[serde(default = "default_train", skip_serializing_if = "is_true")]
+    train: bool,
     /// Repetitions of this arm within a replicate, each with its own random draws.
     #[serde(default = "default_repeats")]
     repeats: u32,
@@ -168,6 +173,9 @@ impl ArmKeys {
                      mask has one";
         checker.only_with_owner_unhinted(&format!("{key}.at"), self.at.is_some(), can_choose_rounds, owner);
         checker.only_with_owner_unhinted(&format!("{key}.every"), self.every.is_some(), can_choose_rounds, owner);
+        let is_evaluated_only = !self.train && self.mask == MaskSource::Iterative;
+        let message = "would leave nothing trained to prune: take the mask of a trained arm (`mask = { of = \"…\" }`)";
+        checker.require(&format!("{key}.train"), !is_evaluated_only, message);
         let is_pruned = self.mask == MaskSource::Iterative || self.mask.size().is_some();
         let owner = "the masks `iterative`, `one_shot` and `at_init`";
         checker.only_with_owner_unhinted(&format!("{key}.allocation"), self.allocation.is_some(), is_pruned, owner);
@@ -234,6 +242,7 @@ impl ArmKeys {
             weights,
             mask: self.mask,
             allocation: self.allocation,
+            train: self.train,
             repeats: self.repeats,
             at: self.at,
             every: self.every,
@@ -243,7 +252,7 @@ impl ArmKeys {
 
 impl From<Arm> for ArmKeys {
     fn from(arm: Arm) -> Self {
-        let Arm { mask, allocation, weights, repeats, at, every } = arm;
+        let Arm { mask, allocation, weights, train, repeats, at, every } = arm;
         let source = match &weights {
             WeightSource::Rewind { .. } => NamedOrFile::Named(WeightSourceKind::Rewind),
             WeightSource::Reinit => NamedOrFile::Named(WeightSourceKind::Reinit),
@@ -267,11 +276,21 @@ impl From<Arm> for ArmKeys {
             rewind_optimizer: rewind.and_then(|target| target.optimizer_state),
             lr_from,
             noise,
+            train,
             repeats,
             at,
             every,
         }
     }
+}
+
+fn default_train() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
+fn is_true(option: &bool) -> bool {
+    *option
 }
 
 fn default_repeats() -> u32 {
@@ -346,6 +365,7 @@ mod tests {
             r#""mask":{"one_shot":{"cut":[0.5]}},"weights":"final","lr_from":"1ep","repeats":1"#,
             r#""mask":{"random":"b"},"weights":"noise","noise":0.5,"repeats":3,"every":2"#,
             r#""mask":{"of":"b"},"weights":"constant_sign","repeats":1"#,
+            r#""mask":{"of":"b"},"weights":"constant_sign","train":false,"repeats":1"#,
         ] {
             let written = serde_json::to_string(&arm(&keys.replace("\":", "\"="))).unwrap();
             assert_eq!(written, format!("{{{keys}}}"));

@@ -1,9 +1,12 @@
 //! An experiment: the sections of a configuration together, as they are written and as they are used.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::allocation::Allocation;
 use super::arms::{ArmKeys, Arms};
 use super::checker::Checker;
 use super::data::DataConfig;
@@ -104,6 +107,17 @@ impl Experiment {
             }
             if let WeightSource::File(weights) = &mut arm.weights {
                 files.push(&mut weights.file);
+            }
+        }
+        files
+    }
+
+    /// Returns the paths of the files with layer allocations of the arms.
+    pub fn allocation_files_mut(&mut self) -> Vec<&mut PathBuf> {
+        let mut files = Vec::new();
+        for (_, arm) in &mut self.arms.0 {
+            if let Some(Allocation::File(path)) = &mut arm.allocation {
+                files.push(path);
             }
         }
         files

@@ -98,17 +98,25 @@ impl ArmCounts {
         let mut at_most = resolved.network.weight_counts().to_vec();
         for &round in rounds {
             let kept = self.of(1, round).kept;
-            let densities = like.map(|like| like.densities(round, resolved));
-            let layers = match densities {
-                Some(None) => None,
-                densities => {
-                    let divided = divide(allocation, kept, densities.flatten().as_deref(), &at_most, resolved);
-                    divided.map_err(|problem| {
-                        let hint = "choose another allocation, larger masks, or earlier rounds with `at`";
-                        let message = format!("{problem} at round {round}");
-                        Diagnostic::new(format!("arms.{name}.allocation"), message).hint(hint)
-                    })?
+            let refuse = |problem: String| {
+                let hint = "choose another allocation, larger masks, or earlier rounds with `at`";
+                Diagnostic::new(format!("arms.{name}.allocation"), format!("{problem} at round {round}")).hint(hint)
+            };
+            let densities = match (allocation, like) {
+                (Allocation::Like(_), Some(like)) => like.densities(round, resolved),
+                (Allocation::File(path), _) => {
+                    let densities = resolved.allocations.densities(path, round.0);
+                    let missing = || refuse(format!("`{}` has no densities", path.display()));
+                    Some(densities.ok_or_else(missing)?.to_vec())
                 }
+                _ => None,
+            };
+            // Unknown before training if they are those of a mask that is.
+            let is_unknown = like.is_some() && densities.is_none();
+            let layers = if is_unknown {
+                None
+            } else {
+                divide(allocation, kept, densities.as_deref(), &at_most, resolved).map_err(refuse)?
             };
             if let Some(layers) = layers.as_ref().filter(|_| is_chain) {
                 at_most.clone_from(layers);

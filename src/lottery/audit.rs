@@ -58,8 +58,18 @@ pub fn audit_start(training: &TrainingSpec, context: PrepareContext<'_>, mask: &
     };
     let has_fresh_moments = loaded.moments.is_empty() && loaded.optimizer_steps == 0;
     invariant!(has_fresh_moments || may_have_moments, "moments that are not fresh");
-    audit_weights(training, context, mask, loaded)?;
-    audit_buffers(training, context, &loaded.buffers)
+    let rule = match &training.start {
+        // Its moments and its iteration are checked above.
+        StartRule::Untrained { weights, .. } => match &**weights {
+            StartRule::Rewind { point, .. } => {
+                &StartRule::Rewind { point: *point, moments: RewindOptimizerState::Reset }
+            }
+            weights => weights,
+        },
+        rule => rule,
+    };
+    audit_weights(rule, training.replicate, context, mask, loaded)?;
+    audit_buffers(rule, training.replicate, context, &loaded.buffers)
 }
 
 /// Makes the starting state of a stored training run again, under its stored `mask`, and checks it like
@@ -87,15 +97,16 @@ pub fn audit_initial(training: &TrainingSpec, context: PrepareContext<'_>, store
 }
 
 /// Checks that the running statistics are those of the state that the weights come from, or fresh if that has none.
-fn audit_buffers(training: &TrainingSpec, context: PrepareContext<'_>, loaded: &TensorMap) -> Result<()> {
-    let expected = match &training.start {
-        StartRule::Initial => context.initial_buffers(training.replicate),
+fn audit_buffers(rule: &StartRule, replicate: u32, context: PrepareContext<'_>, loaded: &TensorMap) -> Result<()> {
+    let expected = match rule {
+        StartRule::Initial => context.initial_buffers(replicate),
         StartRule::Reinit { .. } => TensorMap::default(),
-        StartRule::File { file, .. } => context.file_state(file, training.replicate)?.buffers,
+        StartRule::File { file, .. } => context.file_state(file, replicate)?.buffers,
         StartRule::Rewind { point, .. }
         | StartRule::Shuffle { point }
         | StartRule::ConstantSign { point }
-        | StartRule::Noise { point, .. } => context.rewind_state(point, training.replicate)?.buffers,
+        | StartRule::Noise { point, .. } => context.rewind_state(point, replicate)?.buffers,
+        StartRule::Untrained { weights, .. } => return audit_buffers(weights, replicate, context, loaded),
         StartRule::Final { parent, .. } => context.split_buffers(context.artifacts.final_weights(parent)?).1,
     };
     let expected = if expected.0.is_empty() { context.fresh_buffers() } else { expected };
@@ -148,7 +159,13 @@ pub fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &M
 }
 
 /// Checks the weights of the loaded state, and its moments if they are restored, against the rule for them.
-fn audit_weights(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask, loaded: &Snapshot) -> Result<()> {
+fn audit_weights(
+    rule: &StartRule,
+    replicate: u32,
+    context: PrepareContext<'_>,
+    mask: &Mask,
+    loaded: &Snapshot,
+) -> Result<()> {
     let masked = |mut state: TensorMap| {
         mask.apply(&mut state);
         state
@@ -156,16 +173,16 @@ fn audit_weights(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Ma
     // θ₀ is drawn again; θₖ is read from the store, which verifies its bytes.
     let rewind_state = |point: &RewindPoint| {
         if point.iteration == Iteration(0) {
-            return Ok::<_, anyhow::Error>(Snapshot::initial(masked(context.draw_initial(training.replicate))));
+            return Ok::<_, anyhow::Error>(Snapshot::initial(masked(context.draw_initial(replicate))));
         }
-        let stored = context.rewind_state(point, training.replicate)?;
+        let stored = context.rewind_state(point, replicate)?;
         let moments = stored.moments.into_iter().map(masked).collect();
         Ok(Snapshot { weights: masked(stored.weights), moments, ..stored })
     };
     let weights = &loaded.weights;
-    match &training.start {
+    match rule {
         StartRule::Initial => {
-            let source = masked(context.draw_initial(training.replicate));
+            let source = masked(context.draw_initial(replicate));
             invariant!(same_bits(&source, weights), "a weight is not at its initial value");
         }
         StartRule::Rewind { point, moments } => {
@@ -182,7 +199,7 @@ fn audit_weights(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Ma
             }
         }
         StartRule::Reinit { .. } => {
-            let source = masked(context.draw_initial(training.replicate));
+            let source = masked(context.draw_initial(replicate));
             invariant!(is_fresh(weights, &source, mask), "a fresh draw with weights of the first one");
         }
         StartRule::Shuffle { point } => {
@@ -204,8 +221,9 @@ fn audit_weights(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Ma
             let source = masked(context.split_buffers(context.artifacts.final_weights(parent)?).0);
             invariant!(same_bits(&source, weights), "a survivor is not at its trained value");
         }
+        StartRule::Untrained { weights, .. } => audit_weights(weights, replicate, context, mask, loaded)?,
         StartRule::File { file, .. } => {
-            let source = masked(context.file_state(file, training.replicate)?.weights);
+            let source = masked(context.file_state(file, replicate)?.weights);
             invariant!(same_bits(&source, weights), "a survivor is not at its value in the file");
         }
     }

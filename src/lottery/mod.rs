@@ -43,6 +43,7 @@
 //! [`WeightSource`]: crate::config::WeightSource
 //! [`Criterion::needs_reference_weights`]: crate::config::Criterion::needs_reference_weights
 
+mod allocation_files;
 mod arm_counts;
 mod arm_graph;
 mod at_init;
@@ -69,6 +70,7 @@ mod validate_arms;
 mod weight_measure;
 mod weight_stats;
 
+pub use allocation_files::{AllocationBytes, allocation_file_paths};
 pub use at_init::{ScoredNetwork, Untrained, at_init_mask, at_init_scores, empty_layers};
 pub use audit::{AuditError, audit_end, audit_initial, audit_mask, audit_start, audit_stored_start};
 pub use lineage::Lineage;

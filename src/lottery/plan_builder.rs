@@ -128,6 +128,8 @@ pub(super) struct PlanBuilder<'a> {
     criterion: Criterion,
     /// The reference weights that the configuration asks for; `None` if the criterion needs none.
     reference_weights: Option<ReferenceWeights>,
+    /// The last iteration of every training run.
+    last_iteration: Iteration,
     /// The counts of the dense network.
     dense_counts: RemainingCounts,
     /// The indices of the training runs in `trainings`.
@@ -160,6 +162,7 @@ impl<'a> PlanBuilder<'a> {
             prune_content: PruneContent::new(&experiment.prune),
             criterion: experiment.prune.criterion,
             reference_weights: experiment.prune.reference_weights,
+            last_iteration: Iteration(experiment.train.iterations),
             dense_counts,
             by_coords: BTreeMap::new(),
         };
@@ -306,7 +309,22 @@ impl<'a> PlanBuilder<'a> {
     /// dense training run of the replicate.
     pub(super) fn start(&self, coords: TrainingCoords, mask: &MaskRule, dense: ContentHash) -> StartRule {
         let Some(index) = coords.arm else { return StartRule::Initial };
-        let ResolvedArm { arm, rewind_to, starts_at, .. } = self.arms[index];
+        let weights = self.weights(&self.arms[index], coords, mask, dense);
+        if self.arms[index].arm.train {
+            return weights;
+        }
+        StartRule::Untrained { weights: Box::new(weights), iteration: self.last_iteration }
+    }
+
+    /// Returns the rule for the weights of an arm, whether they are trained or not.
+    fn weights(
+        &self,
+        resolved: &ResolvedArm<'_>,
+        coords: TrainingCoords,
+        mask: &MaskRule,
+        dense: ContentHash,
+    ) -> StartRule {
+        let &ResolvedArm { arm, rewind_to, starts_at, .. } = resolved;
         let point = RewindPoint { dense, iteration: rewind_to };
         match &arm.weights {
             WeightSource::Rewind { to } => {

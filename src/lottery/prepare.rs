@@ -269,6 +269,10 @@ fn make_start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareCont
             Ok(Snapshot { iteration: iteration.0, buffers, ..Snapshot::initial(weights) })
         }
         StartRule::File { file, .. } => context.file_state(file, draws.replicate),
+        StartRule::Untrained { weights, iteration } => {
+            let Snapshot { weights, buffers, .. } = make_start(weights, draws, mask, context)?;
+            Ok(Snapshot { iteration: iteration.0, buffers, ..Snapshot::initial(weights) })
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Resolves an experiment: determines its network, pruning rates, data set, device and engines.
 
+use super::allocation_files::AllocationFiles;
 use super::source_files::SourceFiles;
 use super::surroundings::Surroundings;
 use crate::config::{DeviceChoice, Diagnostic, Dtype, Experiment};
@@ -39,6 +40,8 @@ pub struct ResolvedExperiment {
     pub iterations_per_epoch: u64,
     /// The masks and weights that are taken from files.
     pub(super) files: SourceFiles,
+    /// The layer allocations in files.
+    pub(super) allocations: AllocationFiles,
 }
 
 /// The numbers of images, and the sizes of an epoch that follow from them.
@@ -73,6 +76,8 @@ impl ResolvedExperiment {
         let pruning = PruningRates::new(&experiment.prune, &network).map_err(|found| mistakes.extend(found));
         let files = SourceFiles::new(experiment, &network, &surroundings.files);
         let files = files.map_err(|found| mistakes.extend(found)).unwrap_or_default();
+        let allocations = AllocationFiles::new(experiment, &network, &surroundings.allocations);
+        let allocations = allocations.map_err(|found| mistakes.extend(found)).unwrap_or_default();
         let (Ok(engines), Ok(pruning), Some(sizes), true) = (engines, pruning, sizes, mistakes.is_empty()) else {
             return Err(mistakes);
         };
@@ -87,6 +92,7 @@ impl ResolvedExperiment {
             images: sizes.images,
             iterations_per_epoch: sizes.iterations,
             files,
+            allocations,
         })
     }
 

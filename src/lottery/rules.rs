@@ -208,6 +208,13 @@ pub enum StartRule {
         /// Which of its weights.
         which: FileTensors,
     },
+    /// The weights of another rule, which are not trained: the training run starts at the last iteration.
+    Untrained {
+        /// The rule of the weights.
+        weights: Box<StartRule>,
+        /// The last iteration.
+        iteration: Iteration,
+    },
 }
 
 impl StartRule {
@@ -228,6 +235,7 @@ impl StartRule {
                 Some((&point.dense, output))
             }
             Self::Final { parent, .. } => Some((parent, Dependency::FinalWeights)),
+            Self::Untrained { weights, .. } => weights.dependency(),
         }
     }
 
@@ -236,10 +244,11 @@ impl StartRule {
         matches!(self, Self::Initial) || matches!(self, Self::Rewind { point, .. } if point.iteration == Iteration(0))
     }
 
-    /// Returns whether the weights have been trained, so that the evaluation at the start may be the early stop. Fresh
-    /// and permuted weights are not trained, and neither are weights made from θ₀.
+    /// Returns whether the evaluation at the start may be the early stop: if the weights have been trained, or are not going
+    /// to be. Fresh and permuted weights are not trained, and neither are weights made from θ₀.
     pub fn is_trained(&self) -> bool {
         match self {
+            Self::Untrained { .. } => true,
             Self::Initial | Self::Reinit { .. } | Self::Shuffle { .. } => false,
             Self::Rewind { point, .. } | Self::ConstantSign { point } | Self::Noise { point, .. } => {
                 point.iteration > Iteration(0)
@@ -257,7 +266,7 @@ impl StartRule {
             | Self::Shuffle { point }
             | Self::ConstantSign { point }
             | Self::Noise { point, .. } => point.iteration,
-            Self::Reinit { iteration } | Self::Final { iteration, .. } => *iteration,
+            Self::Reinit { iteration } | Self::Final { iteration, .. } | Self::Untrained { iteration, .. } => *iteration,
         }
     }
 
@@ -276,6 +285,7 @@ impl StartRule {
             Self::Noise { point, factor } => json!({ "noise": point_content(point), "factor": factor }),
             Self::Final { parent, iteration } => json!({ "final": parent, "iteration": iteration }),
             Self::File { file, .. } => json!({ "from": file.content }),
+            Self::Untrained { weights, .. } => json!({ "untrained": weights.content() }),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The surroundings of an experiment: the data set found on this machine, and whether CUDA can be used.
 
+use super::allocation_files::AllocationBytes;
 use super::source_files::FilesByPath;
 use crate::config::Diagnostic;
 use crate::data::DatasetInfo;
@@ -14,4 +15,6 @@ pub struct Surroundings {
     pub cuda_unavailable: Option<String>,
     /// The files that the experiment takes masks and weights from, by path.
     pub files: FilesByPath,
+    /// The layer allocations in files, by path.
+    pub allocations: AllocationBytes,
 }

@@ -1,6 +1,6 @@
 //! The small experiment that unit tests of several layers resolve.
 
-use super::{FilesByPath, Study, Surroundings};
+use super::{AllocationBytes, FilesByPath, Study, Surroundings};
 use crate::config::{ConfigDocument, Diagnostic, Experiment, read};
 use crate::data::inspect;
 
@@ -14,7 +14,12 @@ pub(crate) fn experiment(sets: &[&str]) -> Experiment {
 /// Returns the surroundings of `experiment` on a machine without a GPU.
 pub(crate) fn surroundings(experiment: &Experiment) -> Surroundings {
     let dataset = inspect(&experiment.data).map(|(info, _)| info);
-    Surroundings { dataset, cuda_unavailable: Some("no GPU in unit tests".into()), files: FilesByPath::new() }
+    Surroundings {
+        dataset,
+        cuda_unavailable: Some("no GPU in unit tests".into()),
+        files: FilesByPath::new(),
+        allocations: AllocationBytes::new(),
+    }
 }
 
 /// Resolves `configs/smoke.toml` with overrides.

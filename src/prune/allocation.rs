@@ -14,7 +14,7 @@ pub struct AllocatedLayer {
     pub rate: f64,
     /// Whether it is the output layer.
     pub is_output: bool,
-    /// With [`Allocation::Like`]: the density of the layer in the other mask.
+    /// With [`Allocation::Like`] and [`Allocation::File`]: the density of the layer in the other mask, or in the file.
     pub density: f64,
     /// The largest number of weights that it may keep, at most its size.
     pub at_most: u64,
@@ -109,7 +109,7 @@ pub fn allocate(
             }
             Allocation::Erk => proportional(sum(&layer.shape) / product(&layer.shape)),
             Allocation::Balanced => proportional(1.0 / product(&layer.shape)),
-            Allocation::Like(_) => proportional(layer.density),
+            Allocation::Like(_) | Allocation::File(_) => proportional(layer.density),
         };
         shares.push(Share { size: layer.size() as f64, growth, least, at_most: layer.at_most });
     }

@@ -244,6 +244,7 @@ pub(crate) fn study(document: &lth::config::ConfigDocument) -> lth::lottery::Stu
         dataset: lth::data::inspect(&experiment.data).map(|(info, _)| info),
         cuda_unavailable: Some("no GPU in these tests".to_owned()),
         files: lth::lottery::FilesByPath::new(),
+        allocations: lth::lottery::AllocationBytes::new(),
     };
     lth::lottery::Study::resolve(experiment, surroundings).unwrap()
 }

@@ -140,6 +140,7 @@ fn example_value(variant: &str, path: &str) -> Option<&'static str> {
         "one_shot" => "{ one_shot = { like = \"winning_ticket\" } }",
         "at_init" => "{ at_init = { method = \"snip\", like = \"winning_ticket\" } }",
         "like" => "{ like = \"winning_ticket\" }",
+        "file" if last_key(path) == "allocation" => "{ file = \"densities.csv\" }",
         "file" => "{ file = \"ticket.safetensors\" }",
         "cut" => "{ cut = [0.5, 0.8, 0.9] }",
         _ => return None,

@@ -43,6 +43,8 @@ fn unit(claim: &Claim) -> &'static str {
     match (claim.metric.unit, claim.against) {
         (MetricUnit::Iterations, _) => " iterations",
         (MetricUnit::Loss, _) => " nats",
+        (MetricUnit::MultiplyAdds, _) => " multiply-adds",
+        (MetricUnit::Count | MetricUnit::Share, _) => "",
         (MetricUnit::Accuracy, Some(_)) => " points",
         (MetricUnit::Accuracy, None) => "%",
     }

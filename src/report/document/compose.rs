@@ -1,7 +1,9 @@
 //! Composition of the page: its sections in their order. The section on a run begins with the answer.
 
 use super::super::analysis::RunAnalysis;
-use super::{Page, PageElement, provenance, robustness, setting, tables, training_accuracy, transfer, verdicts};
+use super::{
+    Page, PageElement, mask_table, provenance, robustness, setting, tables, training_accuracy, transfer, verdicts,
+};
 use crate::artifacts::{ConfigDifference, RunLabels, config_differences, config_values, experiment_name};
 use crate::base::format::{count_of, percent};
 use crate::plot::Figure;
@@ -172,6 +174,7 @@ fn run_section(analysis: &RunAnalysis, level: usize, figures: Vec<Figure>) -> Ve
     }
     elements.push(PageElement::Heading(level, "Results by arm and round".to_owned()));
     elements.extend(tables::results(analysis));
+    elements.extend(mask_table::masks(analysis, level));
     elements.extend(training_accuracy::section(analysis, level));
     elements.extend(tables::stability(analysis, level));
     elements.extend(robustness::robustness(analysis, level));

@@ -5,6 +5,7 @@ mod compose;
 mod html;
 mod landscape;
 mod markdown;
+mod mask_table;
 mod provenance;
 mod robustness;
 mod setting;

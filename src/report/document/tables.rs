@@ -78,15 +78,18 @@ fn result_row(group: &RoundGroup<'_>, end: LastEvaluations, checkpoints: &Checkp
         Cell::optional(weights_remaining.map(percent)),
         Cell::number(n),
     ];
-    cells.extend(RESULT_METRICS.iter().map(|metric| {
-        let values = group.metric(metric, end.last_iteration);
-        range_cell(end.mark(metric, group), &values, |value| metric.format(value))
-    }));
+    cells.extend(RESULT_METRICS.iter().map(|metric| metric_cell(metric, group, end)));
     cells.extend(checkpoints.iterations().iter().map(|&iteration| {
         let values = group.values(|row| checkpoints.accuracy(row, iteration));
         range_cell("", &values, accuracy)
     }));
     cells
+}
+
+/// Returns a cell with the mean and the range of a metric. `end`: the end of the training runs of the run.
+pub(super) fn metric_cell(metric: &Metric, group: &RoundGroup<'_>, end: LastEvaluations) -> Cell {
+    let values = group.metric(metric, end.last_iteration);
+    range_cell(end.mark(metric, group), &values, |value| metric.format(value))
 }
 
 /// Returns a cell with the mean and the range of values after a mark; [`Cell::Missing`] if there are none.

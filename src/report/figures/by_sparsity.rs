@@ -96,9 +96,9 @@ impl FigureMetric<'_> {
     fn unit(&self) -> AxisUnit {
         match self {
             Self::Row { metric, .. } => match metric.unit {
-                MetricUnit::Iterations => AxisUnit::Count,
+                MetricUnit::Iterations | MetricUnit::Count => AxisUnit::Count,
                 MetricUnit::Accuracy => AxisUnit::Percent,
-                MetricUnit::Loss => AxisUnit::Plain,
+                MetricUnit::Loss | MetricUnit::MultiplyAdds | MetricUnit::Share => AxisUnit::Plain,
             },
             Self::Checkpoint { .. } => AxisUnit::Percent,
         }

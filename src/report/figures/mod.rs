@@ -6,6 +6,7 @@
 
 mod by_sparsity;
 mod comparison;
+mod cost;
 mod equal_iterations;
 mod landscape;
 mod layer_density;
@@ -103,6 +104,7 @@ impl<'a> FigureData<'a> {
 /// Fails if a file of the run is damaged.
 pub(crate) fn run_figures(data: &FigureData<'_>) -> Result<Vec<Figure>> {
     let mut figures = by_sparsity::figures(data);
+    figures.push(cost::figure(data));
     figures.extend(transfer::figures(data));
     figures.extend(training_curves::figures(data)?);
     figures.push(equal_iterations::figure(data));

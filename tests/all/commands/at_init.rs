@@ -99,3 +99,65 @@ fn former_key_of_magnitude_at_initialization_is_understood() {
     let present = plan("{at_init={method=\"magnitude\",like=\"winning_ticket\"}}");
     assert_eq!(plan("{magnitude_at_init={like=\"winning_ticket\"}}"), present);
 }
+
+#[test]
+fn densities_of_layers_are_read_from_a_file_beside_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("e.toml");
+    let arm = "\n[arms.a]\nmask = { one_shot = { cut = [0.5] } }\nallocation = { file = \"d.csv\" }\nweights = \"rewind\"\n";
+    std::fs::copy(SMOKE, &config).unwrap();
+    let text = std::fs::read_to_string(&config).unwrap() + arm;
+    lth::system::files::write(&config, text.as_bytes()).unwrap();
+    let config = config.to_str().unwrap();
+    let plan = |csv: Option<&str>| {
+        if let Some(csv) = csv {
+            lth::system::files::write(&folder.path().join("d.csv"), csv.as_bytes()).unwrap();
+        }
+        lth().args(["plan", config, "--json"]).env("LTH_RUNS_DIR", folder.path()).output().unwrap()
+    };
+    let missing = stderr(&plan(None));
+    assert!(missing.contains("there is no file `d.csv`") && missing.contains("`layer` and `density`"), "{missing}");
+    // Half of the included layers' rates keep 12,880 + 40 weights: 12,920, of which the output layer keeps all 160 and the
+    // others have a ratio of 1 to 2.
+    let planned = plan(Some("layer,density\nlinear1,0.1\nlinear2,0.2\noutput,1\n"));
+    let planned: serde_json::Value = serde_json::from_slice(&planned.stdout).unwrap();
+    let row = planned["rounds"].as_array().unwrap().iter().find(|row| row["arm"] == "a").unwrap().clone();
+    assert_eq!(row["layers"], serde_json::json!({ "linear1": 12_260, "linear2": 500, "output": 160 }));
+    let rounds = stderr(&plan(Some("layer,density,round\nlinear1,0.1,2\nlinear2,0.2,2\noutput,1,2\n")));
+    assert!(rounds.contains("d.csv` has no densities at round 1"), "{rounds}");
+    let unknown = stderr(&plan(Some("layer,density\nconv1,0.1\n")));
+    assert!(unknown.contains("the network has no layer `conv1` (line 2)"), "{unknown}");
+}
+
+#[test]
+fn networks_that_are_not_trained_are_evaluated_once() {
+    let runs = tempfile::tempdir().unwrap();
+    let arms = [
+        "arms.signs={mask={of=\"winning_ticket\"},weights=\"constant_sign\",train=false}",
+        "arms.pruned={mask={one_shot={like=\"winning_ticket\"}},weights=\"final\",train=false}",
+        "arms.late={mask={of=\"winning_ticket\"},weights=\"rewind\",rewind_to=\"30it\",train=false}",
+    ];
+    run_ok(SMOKE, runs.path(), &[arms[0], arms[1], arms[2], "replicates=1"]);
+    let dir = run_dir(runs.path());
+    let rounds = rows(&dir, "rounds.csv");
+    let curves = rows(&dir, "curves.csv");
+    for arm in ["signs", "pruned", "late"] {
+        for row in rounds.iter().filter(|row| row["arm"] == arm) {
+            assert_eq!((row["iterations"].as_str(), row["outcome"].as_str()), ("0", "done"), "{row:?}");
+            assert_eq!(row["early_stop_test_accuracy"], row["final_test_accuracy"], "{row:?}");
+            let points = curves.iter().filter(|point| point["arm"] == arm && point["round"] == row["round"]);
+            assert_eq!(points.count(), 1, "{arm}");
+        }
+    }
+    // One step of pruning, and no training after it, loses little of the dense accuracy at 60% of the weights.
+    let accuracy = |arm: &str, round: &str| -> f64 {
+        let row = rounds.iter().find(|row| row["arm"] == arm && row["round"] == round).unwrap();
+        row["final_test_accuracy"].parse().unwrap()
+    };
+    assert!((accuracy("pruned", "1") - accuracy("dense", "0")).abs() < 0.1);
+    let verified = output(&["verify", "smoke", "--deep", "--retrain", "20"], runs.path());
+    assert!(verified.status.success(), "{}", stdout(&verified));
+    let set = "arms.a={mask=\"iterative\",weights=\"rewind\",train=false}";
+    let refused = lth().args(["plan", SMOKE, "--set", set]).env("LTH_RUNS_DIR", runs.path()).output().unwrap();
+    assert!(stderr(&refused).contains("would leave nothing trained to prune"), "{}", stderr(&refused));
+}

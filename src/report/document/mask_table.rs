@@ -1,0 +1,42 @@
+//! The table of costs, dead units and overlaps of masks.
+
+use super::super::analysis::RunAnalysis;
+use super::PageElement;
+use super::tables::metric_cell;
+use crate::artifacts::{DEAD_UNITS, MASK_OVERLAP, Metric, RoundGroup, SEARCH_ITERATIONS, SEARCH_MACS, TOTAL_MACS};
+use crate::base::format::percent;
+use crate::report::table::{Cell, Table};
+
+/// The metrics of the table, in the order of its columns.
+const METRICS: [Metric; 5] = [SEARCH_ITERATIONS, SEARCH_MACS, TOTAL_MACS, DEAD_UNITS, MASK_OVERLAP];
+
+/// Returns the section under a heading of `level`; empty if the rows have no costs, as those of earlier versions.
+pub(super) fn masks(analysis: &RunAnalysis, level: usize) -> Vec<PageElement> {
+    let groups = RoundGroup::by_arm_and_round(&analysis.run.rounds);
+    let last_iteration = analysis.end().last_iteration;
+    if groups.iter().all(|group| group.metric(&TOTAL_MACS, last_iteration).is_empty()) {
+        return Vec::new();
+    }
+    let titles = ["arm", "round", "weights remaining"].into_iter().chain(METRICS.map(|metric| metric.title));
+    let mut table = Table::new(titles);
+    table.rows = groups
+        .iter()
+        .map(|group| {
+            let remaining = Some(group.weights_remaining()).filter(|share| share.is_finite());
+            let place = [Cell::text(group.arm), Cell::number(group.round), Cell::optional(remaining.map(percent))];
+            place.into_iter().chain(METRICS.iter().map(|metric| metric_cell(metric, group, analysis.end()))).collect()
+        })
+        .collect();
+    let explanation = "Mean (minimum–maximum) over n training runs. The cost of finding a mask counts the iterations of the \
+                       networks that it was pruned from, each once, and the scores that it was made with; multiply-adds \
+                       are those of the weights that each mask keeps, three times those of a forward pass for an image of \
+                       training. A unit is dead if no kept weight leads into it or reads it. The overlap is the number of \
+                       weights that the mask and that of the reference arm keep, divided by the number that one of them \
+                       keeps; the reference is the arm that mask or size come from, or else the arm that is pruned \
+                       iteratively, at the same round.";
+    vec![
+        PageElement::Heading(level, "Cost, dead units and overlap of masks".to_owned()),
+        PageElement::Text(explanation.to_owned()),
+        PageElement::Table(table),
+    ]
+}
