@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The weights are those of the paper's setting (Kaiming-normal, batch norm, output layer included, one ranking of all
-//! layers, 100 steps of `SynFlow`), and so is the grid: powers of ten in steps of a quarter. The images are uniform noise with
+//! layers, batch norms with running statistics, 100 steps of `SynFlow`), and so is the grid: powers of ten in steps of a quarter. The images are uniform noise with
 //! one label of each of 100 classes, where the paper has ten images of each class of CIFAR-100.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::time::Instant;
 use lth::base::mask::Mask;
 use lth::base::rng::{Purpose, Stream};
 use lth::base::tensors::Snapshot;
-use lth::config::{Architecture, AtInitMethod, Normalize, PruneConfig, Scoring, WeightInit};
+use lth::config::{Architecture, AtInitMethod, Normalize, PruneConfig, ScoreBatchNorm, Scoring, WeightInit};
 use lth::data::{Dataset, Normalization};
 use lth::engine::optim::Sgd;
 use lth::engine::torch::TorchProbe;
@@ -63,7 +63,8 @@ impl Setting {
         let prune: PruneConfig = prune.expect("rates");
         let pruning = PruningRates::new(&prune, &network).expect("rates");
         let optimizer = Optimizer::Sgd(Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 });
-        let probe = TorchProbe::new(TrainerSpec::plain(network.clone(), optimizer, CLASSES), Arc::new(noise()));
+        let probe =
+            TorchProbe::new(TrainerSpec::plain(network.clone(), optimizer, CLASSES as usize), Arc::new(noise()));
         Self { network, pruning, probe }
     }
 
@@ -80,7 +81,8 @@ impl Setting {
         let initial = Snapshot::initial(init_weights(&self.network, WeightInit::KaimingNormal, 0.0, &mut generator));
         let dense = all_ones(&self.network);
         let masks: Box<dyn Fn(f64) -> Mask + '_> = if method == AtInitMethod::Synflow {
-            let scoring = Scoring { method, steps: 100, images: None, is_inverted: false };
+            let scoring =
+                Scoring { method, steps: 100, images: None, batch_norm: ScoreBatchNorm::Running, is_inverted: false };
             let Self { network, pruning, probe } = self;
             let initial = initial.clone();
             Box::new(move |exponent| {
@@ -91,7 +93,9 @@ impl Setting {
             let batches = [(0..CLASSES).collect()];
             let batches = if matches!(method, AtInitMethod::Snip | AtInitMethod::Grasp) { &batches[..] } else { &[] };
             let generator = draws.generator(1);
-            let scored = ScoredNetwork { initial: &initial, mask: &dense, batches, probe: &self.probe, generator };
+            let batch_norm = ScoreBatchNorm::Running;
+            let scored =
+                ScoredNetwork { initial: &initial, mask: &dense, batches, probe: &self.probe, batch_norm, generator };
             let scores = at_init_scores(method, scored).expect("scores");
             Box::new(move |exponent| self.pruning.prune_to(&self.kept(exponent), &dense, &scores, draws))
         };

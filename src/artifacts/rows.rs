@@ -97,6 +97,17 @@ pub struct RoundRow {
     /// Multiply-adds for one image with the weights that the mask keeps; `None` if the training run failed and the
     /// counts per layer are not known without it.
     pub macs_remaining: Option<u64>,
+    /// The engine that trained the network.
+    pub engine: Category<EngineKind>,
+    /// The kind of device that the engine used.
+    pub device: Category<DeviceKind>,
+    /// Number of iterations that this training run takes from its start to its last iteration; not the last iteration,
+    /// if it starts late.
+    pub iterations: u64,
+    /// How the training run ended.
+    pub outcome: Category<OutcomeKind>,
+    /// The key of the training run, hexadecimal.
+    pub key: String,
     /// Iterations of other training runs that mask and starting weights needed, each counted once: the dense network and the
     /// rounds before with iterative pruning, 0 for masks at initialization.
     #[serde(default)]
@@ -116,17 +127,6 @@ pub struct RoundRow {
     /// that is pruned iteratively, if it keeps as many weights.
     #[serde(default)]
     pub mask_overlap: Option<f64>,
-    /// The engine that trained the network.
-    pub engine: Category<EngineKind>,
-    /// The kind of device that the engine used.
-    pub device: Category<DeviceKind>,
-    /// Number of iterations that this training run takes from its start to its last iteration; not the last iteration,
-    /// if it starts late.
-    pub iterations: u64,
-    /// How the training run ended.
-    pub outcome: Category<OutcomeKind>,
-    /// The key of the training run, hexadecimal.
-    pub key: String,
 }
 
 /// A row of `curves.csv`: one evaluation of a training run.

@@ -26,8 +26,21 @@ pub struct Scoring {
     pub steps: u32,
     /// The images that the scores of each step are computed on; `None` for methods that need none.
     pub images: Option<ScoreImages>,
+    /// The statistics that batch norms use while weights are scored on images.
+    pub batch_norm: ScoreBatchNorm,
     /// Whether the weights with the lowest scores are kept instead of those with the highest.
     pub is_inverted: bool,
+}
+
+/// The statistics that batch norms use while weights are scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "ScoreBatchNorm")]
+pub enum ScoreBatchNorm {
+    /// Those of each batch, as in training.
+    Batch,
+    /// The running statistics, as in evaluation. Before training these are means of 0 and variances of 1.
+    Running,
 }
 
 /// A method that scores the weights of the untrained network; those with the highest scores are kept.
@@ -74,6 +87,10 @@ struct AtInitKeys {
     /// scores are computed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     score: Option<ScoreImages>,
+    /// With methods that need images: the statistics of batch norms while weights are scored. Without it, those of the
+    /// authors' code: `batch` with `grasp`, else `running`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    batch_norm: Option<ScoreBatchNorm>,
     /// Keep the weights with the lowest scores instead of those with the highest (false). A control.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     inverted: bool,
@@ -114,6 +131,11 @@ impl AtInitMethod {
             Self::IterativeSnip | Self::Force => Some(ScoreImages::Batches(1)),
         }
     }
+
+    /// Returns the statistics of batch norms in the code of the method's authors.
+    pub fn default_batch_norm(self) -> ScoreBatchNorm {
+        if self == Self::Grasp { ScoreBatchNorm::Batch } else { ScoreBatchNorm::Running }
+    }
 }
 
 impl Scoring {
@@ -131,7 +153,7 @@ impl Scoring {
 impl AtInit {
     /// Checks the range of every value. `key` is the path of the table.
     pub(super) fn check(&self, key: &str, checker: &mut Checker) {
-        let Scoring { method, steps, images, is_inverted } = self.scoring;
+        let Scoring { method, steps, images, is_inverted, .. } = self.scoring;
         let is_number = (1..=10_000).contains(&steps);
         checker.require(&format!("{key}.steps"), is_number, "must be from 1 to 10000");
         if let Some(images) = images {
@@ -148,7 +170,7 @@ impl TryFrom<AtInitKeys> for AtInit {
     type Error = String;
 
     fn try_from(keys: AtInitKeys) -> Result<Self, String> {
-        let AtInitKeys { method, like, cut, steps, score, inverted } = keys;
+        let AtInitKeys { method, like, cut, steps, score, batch_norm, inverted } = keys;
         let size = match (like, cut) {
             (Some(like), None) => TargetSize::Like(like),
             (None, Some(cut)) => TargetSize::Cut(cut),
@@ -162,10 +184,14 @@ impl TryFrom<AtInitKeys> for AtInit {
         if score.is_some() && method.default_images().is_none() {
             return Err(format!("`score` belongs to methods that need images, and `{name}` needs none"));
         }
+        if batch_norm.is_some() && method.default_images().is_none() {
+            return Err(format!("`batch_norm` belongs to methods that need images, and `{name}` needs none"));
+        }
         let scoring = Scoring {
             method,
             steps: steps.or(method.default_steps()).unwrap_or(1),
             images: score.or(method.default_images()),
+            batch_norm: batch_norm.unwrap_or(method.default_batch_norm()),
             is_inverted: inverted,
         };
         Ok(Self { scoring, size })
@@ -174,7 +200,7 @@ impl TryFrom<AtInitKeys> for AtInit {
 
 impl From<AtInit> for AtInitKeys {
     fn from(mask: AtInit) -> Self {
-        let AtInit { scoring: Scoring { method, steps, images, is_inverted }, size } = mask;
+        let AtInit { scoring: Scoring { method, steps, images, batch_norm, is_inverted }, size } = mask;
         let (like, cut) = match size {
             TargetSize::Like(like) => (Some(like), None),
             TargetSize::Cut(cut) => (None, Some(cut)),
@@ -186,6 +212,7 @@ impl From<AtInit> for AtInitKeys {
             cut,
             steps: default_steps.and(Some(steps)).filter(|_| default_steps != Some(steps)),
             score: images.filter(|_| images != method.default_images()),
+            batch_norm: Some(batch_norm).filter(|_| batch_norm != method.default_batch_norm()),
             inverted: is_inverted,
         }
     }
@@ -209,7 +236,7 @@ mod tests {
     fn methods_at_initialization_have_the_defaults_of_their_authors_and_are_written_as_given() {
         for keys in [
             r#""method":"snip","like":"b""#,
-            r#""method":"grasp","cut":[0.5,0.9],"score":{"images_per_class":1},"inverted":true"#,
+            r#""method":"grasp","cut":[0.5,0.9],"score":{"images_per_class":1},"batch_norm":"running","inverted":true"#,
             r#""method":"force","like":"b","steps":10,"score":{"batches":2}"#,
         ] {
             let written = serde_json::to_string(&mask(&keys.replace("\":", "\"="))).unwrap();
@@ -230,6 +257,7 @@ mod tests {
             ("method='snip',like='b',cut=[0.5]", "both give its size"),
             ("method='snip',like='b',steps=3", "`steps` belongs to `synflow`, `force` and `iterative_snip`"),
             ("method='synflow',like='b',score={batches=1}", "`score` belongs to methods that need images"),
+            ("method='synflow',like='b',batch_norm='batch'", "`batch_norm` belongs to methods that need images"),
             ("method='synflow',like='b',steps=0", "must be from 1 to 10000"),
             ("method='snip',like='b',score={images_per_class=0}", "must name at least one image"),
             ("method='random',like='b',inverted=true", "has no meaning for random scores"),

@@ -22,11 +22,27 @@ pub struct ReportConfig {
     /// networks are compared there and not at the early stop. Each is a multiple of `train.evaluate_every`, or the last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checkpoints: Vec<u64>,
+    /// Published numbers that the report shows beside those of arms of the same name, where network, data set and sizes are
+    /// the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<PublishedSet>,
+}
+
+/// A set of published numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PublishedSet")]
+pub enum PublishedSet {
+    /// Pruning at initialization on VGG-11 and VGG-16, CIFAR-10 and CIFAR-100 (Tanaka et al. 2020, arXiv 2006.05467).
+    #[serde(rename = "tanaka2020")]
+    Tanaka2020,
+    /// Retraining after pruning on ResNet-20 and CIFAR-10 (Renda et al. 2020, arXiv 2003.02389).
+    #[serde(rename = "renda2020")]
+    Renda2020,
 }
 
 impl Default for ReportConfig {
     fn default() -> Self {
-        Self { margin: default_margin(), stop_margin: default_stop_margin(), checkpoints: Vec::new() }
+        Self { margin: default_margin(), stop_margin: default_stop_margin(), checkpoints: Vec::new(), reference: None }
     }
 }
 

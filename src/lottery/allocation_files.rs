@@ -32,7 +32,8 @@ struct Row {
 }
 
 /// The advice for a file that cannot be used.
-const HINT: &str = "a CSV file with the columns `layer` and `density` (or `weights_kept`), and `round` if the rounds differ";
+const HINT: &str =
+    "a CSV file with the columns `layer` and `density` (or `weights_kept`), and `round` if the rounds differ";
 
 /// Returns the paths of the allocation files that an experiment names, each once.
 pub fn allocation_file_paths(experiment: &Experiment) -> Vec<PathBuf> {
@@ -64,7 +65,9 @@ impl AllocationFiles {
         let mut mistakes = Vec::new();
         for (arm, path) in files(experiment) {
             let densities = match bytes.get(path) {
-                Some(Ok(bytes)) => parse(bytes, network).map_err(|why| format!("could not use `{}`: {why}", path.display())),
+                Some(Ok(bytes)) => {
+                    parse(bytes, network).map_err(|why| format!("could not use `{}`: {why}", path.display()))
+                }
                 Some(Err(UnusableFile::Unreadable(why))) => Err(format!("could not use `{}`: {why}", path.display())),
                 Some(Err(UnusableFile::Missing)) | None => Err(format!("there is no file `{}`", path.display())),
             };
@@ -116,7 +119,8 @@ fn parse(bytes: &[u8], network: &Network) -> Result<FileDensities, String> {
         }
     }
     let complete = |(round, layers): (Option<u32>, Vec<Option<f64>>)| {
-        let missing = |(weight, density): (&PrunableTensor, &Option<f64>)| density.is_none().then(|| weight.layer.clone());
+        let missing =
+            |(weight, density): (&PrunableTensor, &Option<f64>)| density.is_none().then(|| weight.layer.clone());
         let at = round.map_or_else(String::new, |round| format!(" at round {round}"));
         match weights.iter().zip(&layers).find_map(missing) {
             Some(layer) => Err(format!("the layer `{layer}` is missing{at}")),

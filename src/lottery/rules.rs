@@ -117,6 +117,10 @@ impl MaskRule {
                 let options = [
                     ("steps", (scoring.steps > 1).then(|| json!(scoring.steps))),
                     ("images", scoring.images.map(|images| json!(images))),
+                    (
+                        "batch_norm",
+                        (scoring.batch_norm != scoring.method.default_batch_norm()).then(|| json!(scoring.batch_norm)),
+                    ),
                     ("inverted", scoring.is_inverted.then(|| json!(true))),
                 ];
                 for (name, value) in options {
@@ -266,7 +270,9 @@ impl StartRule {
             | Self::Shuffle { point }
             | Self::ConstantSign { point }
             | Self::Noise { point, .. } => point.iteration,
-            Self::Reinit { iteration } | Self::Final { iteration, .. } | Self::Untrained { iteration, .. } => *iteration,
+            Self::Reinit { iteration } | Self::Final { iteration, .. } | Self::Untrained { iteration, .. } => {
+                *iteration
+            }
         }
     }
 

@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::published::{PublishedComparison, published_comparisons};
 use super::result_row::ResultRow;
-use super::run::Run;
+use super::run::{Run, experiment_of};
 use super::run_difference::{DifferenceRow, RunPair};
 use super::run_names::run_names;
 use super::table::Cell;
@@ -32,6 +33,10 @@ pub struct RunComparison {
     pub results: Vec<ResultRow>,
     /// Differences between two runs; `None` if more runs are compared, or the configuration of one is not known.
     pub differences: Option<RunDifferences>,
+    /// Published numbers beside those of the runs that name them in `report.reference`: the name of each run, and its
+    /// comparisons.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<(String, Vec<PublishedComparison>)>,
 }
 
 impl ConfigDifference {
@@ -66,12 +71,17 @@ pub fn compare(runs: &[Run], filter: impl Fn(&RoundRow) -> bool) -> RunCompariso
         test_notes: Vec::new(),
         results: Vec::new(),
         differences: None,
+        published: Vec::new(),
         runs: names.clone(),
         labels: labels.clone(),
     };
     for (index, (run, name)) in runs.iter().zip(&names).enumerate() {
         if configs[index].is_none() {
             comparison.unknown.push(name.clone());
+        }
+        if let Ok(Some(experiment)) = experiment_of(&run.dir) {
+            let published = published_comparisons(run, &experiment);
+            comparison.published.extend((!published.is_empty()).then(|| (name.clone(), published)));
         }
         comparison.test_notes.extend(run.test_note().map(|note| (name.clone(), note)));
         let settings: Vec<(String, Option<Value>)> = distinguishing

@@ -1,11 +1,15 @@
 //! The text of `lth compare`.
 
+use std::fmt::Write as _;
+
 use super::config_differences::config_differences;
 use super::table::{cut_lines, fits, render, stdout_width};
 use crate::artifacts::{EARLY_STOP_ITERATION, ITERATIONS_TO_EARLY_STOP, Metric, MetricUnit};
 use crate::base::format::percent;
 use crate::base::stats::SummaryStats;
-use crate::report::{Cell, DifferenceRow, ResultRow, RunComparison, RunDifferences, Table, difference_text};
+use crate::report::{
+    Cell, DifferenceRow, ResultRow, RunComparison, RunDifferences, Table, difference_text, published_table,
+};
 
 /// The amount of detail in the tables of results, by the width of the terminal.
 #[derive(Clone, Copy, PartialEq)]
@@ -59,6 +63,9 @@ fn comparison_within(comparison: &RunComparison, width: usize) -> String {
     }
     if comparison.results.iter().any(|row| row.censored > 0) {
         text.push_str("≥: lower bound, because early stops lie on the last two evaluations\n");
+    }
+    for (run, published) in &comparison.published {
+        let _ = write!(text, "\npublished numbers beside those of {run}\n{}", render(&published_table(published)));
     }
     text.extend(comparison.test_notes.iter().map(|(run, note)| format!("{run}: {note}\n")));
     text
@@ -185,6 +192,7 @@ mod tests {
         let row_of_difference =
             DifferenceRow { arm: "winning_ticket".into(), round: 1, weights_remaining: 0.8, metrics };
         RunComparison {
+            published: Vec::new(),
             runs: vec!["a-12345678".into(), "b-12345678".into()],
             labels: vec!["lr 1.2e-3".into(), "lr 0.1".into()],
             config: vec![

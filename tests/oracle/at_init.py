@@ -12,7 +12,7 @@ from products of weights and gradients:
   shares many scores are equal, those of weights in series on one path, and the numbers depend on how ties are broken.)
 - LAMP (Lee et al. 2021, equation 4): by sorting the kept weights of a layer, where equal magnitudes count for each other;
 - Wanda (Sun et al. 2024, equation 1): of linear layers, whose inputs are recorded as the network computes its logits.
-Batch norm has the statistics of each batch, in SynFlow and Wanda the running ones.
+Batch norm has the statistics of each batch or the running ones, in SynFlow and Wanda the latter.
 """
 import json
 import sys
@@ -62,14 +62,14 @@ def loss(forward, net, temperature):
     return sum(sums) / sum(len(i) for i in BATCHES)
 
 
-def snip(forward, density):
-    net = made(forward, density, True)
+def snip(forward, density, training):
+    net = made(forward, density, training)
     gradients = torch.autograd.grad(loss(forward, net, 1.0), list(net.factors.values()))
     return details(net, [gradient.abs() for gradient in gradients])
 
 
-def grasp(forward, density):
-    net = made(forward, density, True)
+def grasp(forward, density, training):
+    net = made(forward, density, training)
     factors = list(net.factors.values())
     gradients = torch.autograd.grad(loss(forward, net, 200.0), factors, create_graph=True)
     # The gradient with respect to a weight w is that with respect to its factor divided by w. Pruned weights are 0, and have no score.
@@ -127,9 +127,10 @@ def wanda(forward, density):
 
 def run(forward, density):
     net = made(forward, density, False, absolute=True)
-    scores = {"snip": snip(forward, density), "synflow": details(net, flow(forward, net))}
+    scores = {"snip_batch": snip(forward, density, True), "snip_running": snip(forward, density, False)}
+    scores |= {"synflow_running": details(net, flow(forward, net))}
     scores |= {"lamp": lamp(forward, density), "wanda": wanda(forward, density)}
-    return scores | ({"grasp": grasp(forward, density)} if density == "dense" else {})
+    return scores | ({"grasp_batch": grasp(forward, density, True), "grasp_running": grasp(forward, density, False)} if density == "dense" else {})
 
 
 if __name__ == "__main__":

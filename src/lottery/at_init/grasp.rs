@@ -3,8 +3,6 @@
 use anyhow::Result;
 
 use super::{ScoredNetwork, Scores, score_by_gradient};
-use crate::config::Dtype;
-use crate::engine::ProbeOptions;
 
 /// The temperature that the authors divide the logits by.
 const TEMPERATURE: f64 = 200.0;
@@ -12,7 +10,7 @@ const TEMPERATURE: f64 = 200.0;
 /// Returns θ·Hg of every weight, with the gradient g and the Hessian H of the cross-entropy at [`TEMPERATURE`]. The authors
 /// prune the weights with the highest −θ·Hg.
 pub(super) fn scores(network: &ScoredNetwork<'_>) -> Result<Scores> {
-    let options = ProbeOptions { dtype: Dtype::Float64, ..ProbeOptions::cross_entropy(TEMPERATURE) };
+    let options = network.cross_entropy(TEMPERATURE);
     let probe = network.probe;
     let products = probe.hessian_gradient_product(network.initial, network.mask, network.batches, &options)?;
     score_by_gradient(network, &products, |weight, product| weight * product)

@@ -16,8 +16,8 @@ use super::score_images::score_batches;
 use crate::base::mask::Mask;
 use crate::base::rng::{Generator, Purpose, Stream};
 use crate::base::tensors::{Snapshot, TensorMap};
-use crate::config::{AtInitMethod, Scoring};
-use crate::engine::{GradientMap, Probe};
+use crate::config::{AtInitMethod, Dtype, ScoreBatchNorm, Scoring};
+use crate::engine::{GradientMap, Probe, ProbeBatchNorm, ProbeOptions};
 use crate::network::Network;
 use crate::prune::{PruningRates, RemainingCounts};
 
@@ -48,6 +48,8 @@ pub struct ScoredNetwork<'a> {
     pub batches: &'a [Vec<u32>],
     /// Gradients of the network.
     pub probe: &'a dyn Probe,
+    /// The statistics of batch norms on images.
+    pub batch_norm: ScoreBatchNorm,
     /// The generator of random scores.
     pub generator: Generator,
 }
@@ -77,7 +79,8 @@ pub fn at_init_mask(scoring: &Scoring, target: &RemainingCounts, untrained: Untr
             None => Vec::new(),
         };
         let generator = generator(Stream { purpose: Purpose::Mask, ..draws }, step);
-        let scored = ScoredNetwork { initial, mask: &mask, batches: &batches, probe, generator };
+        let scored =
+            ScoredNetwork { initial, mask: &mask, batches: &batches, probe, batch_norm: scoring.batch_norm, generator };
         let mut scores = at_init_scores(scoring.method, scored)?;
         if scoring.is_inverted {
             scores.iter_mut().flatten().for_each(|score| *score = -*score);
@@ -102,6 +105,17 @@ pub fn at_init_scores(method: AtInitMethod, network: ScoredNetwork<'_>) -> Resul
         AtInitMethod::Snip | AtInitMethod::IterativeSnip | AtInitMethod::Force => snip::scores(&network),
         AtInitMethod::Grasp => grasp::scores(&network),
         AtInitMethod::Synflow => synflow::scores(&network),
+    }
+}
+
+impl ScoredNetwork<'_> {
+    /// Returns the options of gradients of cross-entropy at a temperature.
+    fn cross_entropy(&self, temperature: f64) -> ProbeOptions {
+        let batch_norm = match self.batch_norm {
+            ScoreBatchNorm::Batch => ProbeBatchNorm::Batch,
+            ScoreBatchNorm::Running => ProbeBatchNorm::Running,
+        };
+        ProbeOptions { batch_norm, dtype: Dtype::Float64, ..ProbeOptions::cross_entropy(temperature) }
     }
 }
 

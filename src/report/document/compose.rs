@@ -2,7 +2,8 @@
 
 use super::super::analysis::RunAnalysis;
 use super::{
-    Page, PageElement, mask_table, provenance, robustness, setting, tables, training_accuracy, transfer, verdicts,
+    Page, PageElement, mask_table, provenance, published, robustness, setting, tables, training_accuracy, transfer,
+    verdicts,
 };
 use crate::artifacts::{ConfigDifference, RunLabels, config_differences, config_values, experiment_name};
 use crate::base::format::{count_of, percent};
@@ -175,6 +176,7 @@ fn run_section(analysis: &RunAnalysis, level: usize, figures: Vec<Figure>) -> Ve
     elements.push(PageElement::Heading(level, "Results by arm and round".to_owned()));
     elements.extend(tables::results(analysis));
     elements.extend(mask_table::masks(analysis, level));
+    elements.extend(published::published(analysis, level));
     elements.extend(training_accuracy::section(analysis, level));
     elements.extend(tables::stability(analysis, level));
     elements.extend(robustness::robustness(analysis, level));

@@ -7,6 +7,7 @@ mod landscape;
 mod markdown;
 mod mask_table;
 mod provenance;
+mod published;
 mod robustness;
 mod setting;
 mod tables;

@@ -104,7 +104,8 @@ fn former_key_of_magnitude_at_initialization_is_understood() {
 fn densities_of_layers_are_read_from_a_file_beside_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("e.toml");
-    let arm = "\n[arms.a]\nmask = { one_shot = { cut = [0.5] } }\nallocation = { file = \"d.csv\" }\nweights = \"rewind\"\n";
+    let arm =
+        "\n[arms.a]\nmask = { one_shot = { cut = [0.5] } }\nallocation = { file = \"d.csv\" }\nweights = \"rewind\"\n";
     std::fs::copy(SMOKE, &config).unwrap();
     let text = std::fs::read_to_string(&config).unwrap() + arm;
     lth::system::files::write(&config, text.as_bytes()).unwrap();

@@ -32,6 +32,7 @@ fn run_prints_table_and_writes_files() {
     ];
     assert_eq!(rest, files);
     let figures = [
+        "accuracy_by_cost",
         "distance_moved",
         "equal_iterations",
         "incoming_connections",

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lth::base::mask::LayerMask;
 use lth::base::rng::{Purpose, Stream};
-use lth::config::{AtInitMethod, Criterion, PruneConfig, Scoring};
+use lth::config::{AtInitMethod, Criterion, PruneConfig, ScoreBatchNorm, Scoring};
 use lth::engine::{GradientMap, NamedGradient, Probe as _};
 use lth::lottery::{ScoredNetwork, Untrained, at_init_mask, at_init_scores};
 use lth::prune::{PruningRates, RemainingCounts, ScoreInputs};
@@ -27,16 +27,27 @@ fn scores_at_initialization_equal_pytorch() {
         // The scores of pruned weights are 0 in the oracle, whose weights are pruned already.
         mask.apply(&mut snapshot.weights);
         let probe = probe(network, None);
+        let [batch, running] = [ScoreBatchNorm::Batch, ScoreBatchNorm::Running];
         let methods = [
-            (AtInitMethod::Snip, "snip", 1e-10),
-            (AtInitMethod::Synflow, "synflow", 1e-10),
-            (AtInitMethod::Grasp, "grasp", 1e-9),
+            (AtInitMethod::Snip, batch, "snip_batch", 1e-10),
+            (AtInitMethod::Snip, running, "snip_running", 1e-10),
+            (AtInitMethod::Synflow, running, "synflow_running", 1e-10),
+            (AtInitMethod::Grasp, batch, "grasp_batch", 1e-9),
+            (AtInitMethod::Grasp, running, "grasp_running", 1e-9),
         ];
         // GraSP is defined for a dense network.
-        for (method, key, tolerance) in methods.into_iter().take(if density == "dense" { 3 } else { 2 }) {
+        let count = if density == "dense" { methods.len() } else { 3 };
+        for (method, batch_norm, key, tolerance) in methods.into_iter().take(count) {
             let generator = Stream::of_replicate(1, 1, Purpose::Mask).generator(0);
             let batches = batches();
-            let scored = ScoredNetwork { initial: &snapshot, mask: &mask, batches: &batches, probe: &probe, generator };
+            let scored = ScoredNetwork {
+                initial: &snapshot,
+                mask: &mask,
+                batches: &batches,
+                probe: &probe,
+                batch_norm,
+                generator,
+            };
             let scores = at_init_scores(method, scored).unwrap();
             let case = format!("{name} {density} {key}");
             compare(&case, &named(mask.0.iter().zip(scores)), &oracle[name][density][key], tolerance);
@@ -87,7 +98,13 @@ fn layers_after_100_rounds_of_synflow_equal_pytorch() {
         let (snapshot, _) = start(&network, "dense");
         let prune: PruneConfig = serde_json::from_value(json!({ "scope": "global", "rate": { "all": 0.2 } })).unwrap();
         let pruning = PruningRates::new(&prune, &network).unwrap();
-        let scoring = Scoring { method: AtInitMethod::Synflow, steps: 100, images: None, is_inverted: false };
+        let scoring = Scoring {
+            method: AtInitMethod::Synflow,
+            steps: 100,
+            images: None,
+            batch_norm: ScoreBatchNorm::Running,
+            is_inverted: false,
+        };
         let probe = probe(network.clone(), None);
         for share in shares.iter().copied() {
             let kept = (share.parse::<f64>().unwrap() * network.weights_total() as f64).round() as u64;

@@ -77,7 +77,7 @@ fn verify_of_whole_run_passes_and_changes_nothing() {
     let before = contents(folder.path());
     let (result, is_ok) = verify(folder.path(), &["--deep", "--retrain", "2", "--seed", "7"]);
     assert!(is_ok && result["differs"] == false && result["exit_code"] == 0, "{result}");
-    assert_eq!(checks_in(&result, "skipped"), ["stability.csv", "landscape.csv", "robustness.csv"]);
+    assert_eq!(checks_in(&result, "skipped"), ["stability.csv", "landscape.csv", "robustness.csv", "scores"]);
     assert_eq!(checks_in(&result, "passed").len(), 14, "{result}");
     let compared = |name: &str| {
         let checks = result["checks"].as_array().unwrap();

@@ -1,0 +1,227 @@
+//! Published numbers beside those of a run: the sets that `report.reference` names, as CSV files with their sources.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::run::Run;
+use super::table::{Cell, Table};
+use crate::artifacts::{FINAL_TEST_ACCURACY, RoundGroup, from_csv};
+use crate::base::format::{accuracy, percent};
+use crate::base::stats::SummaryStats;
+use crate::config::{Experiment, PublishedSet};
+
+/// Largest relative difference between shares of weights that are compared.
+const SHARE_TOLERANCE: f64 = 0.02;
+
+/// A row of a set: the test accuracy of an arm at one size, over `n` training runs.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+struct PublishedRow {
+    architecture: String,
+    dataset: String,
+    arm: String,
+    weights_remaining: f64,
+    n: usize,
+    mean: f64,
+    minimum: f64,
+    maximum: f64,
+}
+
+/// The mean of a run, relative to the published minimum and maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BandPlace {
+    /// Between the two.
+    Inside,
+    /// Above the maximum.
+    Above,
+    /// Below the minimum.
+    Below,
+}
+
+impl BandPlace {
+    /// Returns the place in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inside => "inside",
+            Self::Above => "above",
+            Self::Below => "below",
+        }
+    }
+}
+
+/// Mean, minimum and maximum of test accuracies, shares of 1, over `n` training runs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct AccuracyBand {
+    /// Number of training runs.
+    pub n: usize,
+    /// Their mean.
+    pub mean: f64,
+    /// The smallest.
+    pub minimum: f64,
+    /// The largest.
+    pub maximum: f64,
+}
+
+impl AccuracyBand {
+    /// Returns the numbers in percent as `mean (minimum–maximum)`.
+    pub fn text(&self) -> String {
+        let [mean, minimum, maximum] = [self.mean, self.minimum, self.maximum].map(accuracy);
+        format!("{mean} ({minimum}–{maximum})")
+    }
+}
+
+/// Published test accuracies beside those of a run, of an arm at one size.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct PublishedComparison {
+    /// The arm, of the same name in both.
+    pub arm: String,
+    /// The round of the run.
+    pub round: u32,
+    /// Its share of weights.
+    pub weights_remaining: f64,
+    /// The published numbers.
+    pub published: AccuracyBand,
+    /// Those of the run, after the last iteration.
+    pub here: AccuracyBand,
+    /// The mean of the run, relative to the published band.
+    pub place: BandPlace,
+}
+
+/// Returns the source of a set and what its numbers are.
+pub(super) fn source(set: PublishedSet) -> &'static str {
+    match set {
+        PublishedSet::Tanaka2020 => {
+            "Tanaka et al. 2020 (arXiv 2006.05467), from the authors' result files (github.com/ganguli-lab/Synaptic-Flow): \
+             three runs of each method; the numbers are the highest test accuracy over all epochs, so that the accuracy at \
+             the end is a little lower"
+        }
+        PublishedSet::Renda2020 => {
+            "Renda et al. 2020 (arXiv 2003.02389), from the authors' result files (github.com/lottery-ticket/\
+             rewinding-iclr20-public): iterative pruning, three runs; fine-tuning with 50 epochs. Which layers their runs \
+             pruned is not known, which may shift accuracies by 0.3 points"
+        }
+    }
+}
+
+/// Returns the table of comparisons.
+pub fn published_table(comparisons: &[PublishedComparison]) -> Table {
+    let mut table =
+        Table::new(["arm", "weights remaining", "published test %", "n", "test % @ end", "n", "the mean here is"]);
+    let row = |comparison: &PublishedComparison| {
+        vec![
+            Cell::text(&comparison.arm),
+            Cell::number(percent(comparison.weights_remaining)),
+            Cell::number(comparison.published.text()),
+            Cell::number(comparison.published.n),
+            Cell::number(comparison.here.text()),
+            Cell::number(comparison.here.n),
+            Cell::text(comparison.place.as_str()),
+        ]
+    };
+    table.rows = comparisons.iter().map(row).collect();
+    table
+}
+
+/// Returns the comparisons of a run with the set that its experiment names, in the order of the set; empty if it names none,
+/// or if the set has no number for its network, data set, arms and sizes.
+pub(super) fn published_comparisons(run: &Run, experiment: &Experiment) -> Vec<PublishedComparison> {
+    let Some(set) = experiment.report.reference else { return Vec::new() };
+    let name = |value: serde_json::Result<serde_json::Value>, key: &str| {
+        let value = value.unwrap_or_default();
+        let named = if key.is_empty() { &value } else { &value[key] };
+        named.as_str().unwrap_or_default().to_owned()
+    };
+    let architecture = name(serde_json::to_value(&experiment.network), "architecture");
+    let dataset = name(serde_json::to_value(&experiment.data.dataset), "");
+    let groups = RoundGroup::by_arm_and_round(&run.rounds);
+    let compare = |row: PublishedRow| {
+        let is_near = |group: &&RoundGroup<'_>| {
+            group.arm == row.arm && (group.weights_remaining() / row.weights_remaining - 1.0).abs() < SHARE_TOLERANCE
+        };
+        let group = groups.iter().find(is_near)?;
+        let stats = SummaryStats::of(&group.metric(&FINAL_TEST_ACCURACY, experiment.train.iterations))?;
+        let here = AccuracyBand { n: stats.n, mean: stats.mean, minimum: stats.min, maximum: stats.max };
+        let PublishedRow { n, mean, minimum, maximum, .. } = row;
+        Some(PublishedComparison {
+            arm: row.arm,
+            round: group.round,
+            weights_remaining: group.weights_remaining(),
+            published: AccuracyBand { n, mean, minimum, maximum },
+            here,
+            place: if here.mean > maximum {
+                BandPlace::Above
+            } else if here.mean < minimum {
+                BandPlace::Below
+            } else {
+                BandPlace::Inside
+            },
+        })
+    };
+    let is_of_setting = |row: &PublishedRow| row.architecture == architecture && row.dataset == dataset;
+    rows(set).into_iter().filter(is_of_setting).filter_map(compare).collect()
+}
+
+/// Returns the rows of a set.
+fn rows(set: PublishedSet) -> Vec<PublishedRow> {
+    let text = match set {
+        PublishedSet::Tanaka2020 => include_str!("tanaka2020.csv"),
+        PublishedSet::Renda2020 => include_str!("renda2020.csv"),
+    };
+    from_csv(text.as_bytes()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_fixtures::{experiment, row};
+    use super::*;
+    use crate::artifacts::RoundRow;
+    use crate::system::paths::RunDir;
+
+    #[test]
+    fn sets_have_the_numbers_of_the_papers() {
+        let of = |set, architecture: &str, arm: &str, share: f64| {
+            let rows = rows(set);
+            let is_row = |row: &&PublishedRow| {
+                row.architecture == architecture
+                    && row.dataset == "cifar10"
+                    && row.arm == arm
+                    && row.weights_remaining == share
+            };
+            rows.iter().find(is_row).map(|row| (row.mean, row.minimum, row.maximum)).unwrap()
+        };
+        assert_eq!(of(PublishedSet::Tanaka2020, "vgg16", "synflow", 0.1), (0.9326, 0.9316, 0.9339));
+        assert_eq!(
+            of(PublishedSet::Renda2020, "resnet20", "learning_rate_rewinding", 0.2097),
+            (0.919, 0.91725, 0.92088)
+        );
+        assert_eq!((rows(PublishedSet::Tanaka2020).len(), rows(PublishedSet::Renda2020).len()), (260, 40));
+    }
+
+    #[test]
+    fn means_are_inside_above_or_below_the_published_band() {
+        let set = |more: &str| {
+            experiment(&[
+                "network={architecture='vgg16'}",
+                "data={dataset='cifar10'}",
+                "arms={synflow={mask={at_init={method='synflow',cut=[0.9]}},weights='rewind'}}",
+                "prune={scope='global'}",
+                more,
+            ])
+        };
+        let run = |accuracies: &[f64]| {
+            let of = |(replicate, &accuracy): (u32, &f64)| RoundRow {
+                weights_remaining: 0.1,
+                final_test_accuracy: Some(accuracy),
+                ..row("synflow", 1, replicate, (100, accuracy))
+            };
+            let rounds = (1..).zip(accuracies).map(of).collect();
+            Run { dir: RunDir("x".into()), rounds, manifest: None }
+        };
+        let named = set("report={reference='tanaka2020'}");
+        let place = |accuracies: &[f64]| published_comparisons(&run(accuracies), &named)[0].place;
+        assert_eq!(place(&[0.93, 0.935]), BandPlace::Inside);
+        assert_eq!((place(&[0.94]), place(&[0.93])), (BandPlace::Above, BandPlace::Below));
+        assert_eq!(published_comparisons(&run(&[0.93]), &set("report={margin=0.1}")), []);
+        assert_eq!(published_comparisons(&run(&[0.93]), &set("report={reference='renda2020'}")), [], "another network");
+    }
+}
