@@ -278,6 +278,7 @@ impl Metric {
             MetricUnit::Accuracy => format::accuracy(value),
             MetricUnit::Loss => format!("{value:.3}"),
             MetricUnit::Count => format::with_thousands(value.round() as u64),
+            MetricUnit::MultiplyAdds if value == 0.0 => "0".to_owned(),
             MetricUnit::MultiplyAdds => format!("{value:.2e}"),
             MetricUnit::Share => format!("{value:.2}"),
         }
@@ -332,5 +333,6 @@ mod tests {
         assert_eq!(EARLY_STOP_ITERATION.format(1234.5), "1,235");
         assert_eq!(FINAL_TEST_ACCURACY.format(0.9766), "97.66");
         assert_eq!(FINAL_VALIDATION_LOSS.format(0.0625), "0.062");
+        assert_eq!((TOTAL_MACS.format(1.436e11), TOTAL_MACS.format(0.0)), ("1.44e11".to_owned(), "0".to_owned()));
     }
 }

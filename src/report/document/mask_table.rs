@@ -2,13 +2,22 @@
 
 use super::super::analysis::RunAnalysis;
 use super::PageElement;
-use super::tables::metric_cell;
 use crate::artifacts::{DEAD_UNITS, MASK_OVERLAP, Metric, RoundGroup, SEARCH_ITERATIONS, SEARCH_MACS, TOTAL_MACS};
-use crate::base::format::percent;
+use crate::base::format::{mean_and_range, percent};
 use crate::report::table::{Cell, Table};
 
 /// The metrics of the table, in the order of its columns.
 const METRICS: [Metric; 5] = [SEARCH_ITERATIONS, SEARCH_MACS, TOTAL_MACS, DEAD_UNITS, MASK_OVERLAP];
+
+/// Returns a cell with the mean of a metric, and the range if the values differ.
+fn cell(metric: &Metric, values: &[f64]) -> Cell {
+    let show = |value| metric.format(value);
+    match values {
+        [] => Cell::Missing,
+        [first, rest @ ..] if rest.iter().all(|value| show(*value) == show(*first)) => Cell::number(show(*first)),
+        values => Cell::number(mean_and_range(values, show)),
+    }
+}
 
 /// Returns the section under a heading of `level`; empty if the rows have no costs, as those of earlier versions.
 pub(super) fn masks(analysis: &RunAnalysis, level: usize) -> Vec<PageElement> {
@@ -24,10 +33,11 @@ pub(super) fn masks(analysis: &RunAnalysis, level: usize) -> Vec<PageElement> {
         .map(|group| {
             let remaining = Some(group.weights_remaining()).filter(|share| share.is_finite());
             let place = [Cell::text(group.arm), Cell::number(group.round), Cell::optional(remaining.map(percent))];
-            place.into_iter().chain(METRICS.iter().map(|metric| metric_cell(metric, group, analysis.end()))).collect()
+            let value = |metric| cell(metric, &group.metric(metric, last_iteration));
+            place.into_iter().chain(METRICS.iter().map(value)).collect()
         })
         .collect();
-    let explanation = "Mean (minimum–maximum) over n training runs. The cost of finding a mask counts the iterations of the \
+    let explanation = "Mean (minimum–maximum, if they differ) over n training runs. The cost of finding a mask counts the iterations of the \
                        networks that it was pruned from, each once, and the scores that it was made with; multiply-adds \
                        are those of the weights that each mask keeps, three times those of a forward pass for an image of \
                        training. A unit is dead if no kept weight leads into it or reads it. The overlap is the number of \

@@ -87,7 +87,7 @@ fn result_row(group: &RoundGroup<'_>, end: LastEvaluations, checkpoints: &Checkp
 }
 
 /// Returns a cell with the mean and the range of a metric. `end`: the end of the training runs of the run.
-pub(super) fn metric_cell(metric: &Metric, group: &RoundGroup<'_>, end: LastEvaluations) -> Cell {
+fn metric_cell(metric: &Metric, group: &RoundGroup<'_>, end: LastEvaluations) -> Cell {
     let values = group.metric(metric, end.last_iteration);
     range_cell(end.mark(metric, group), &values, |value| metric.format(value))
 }

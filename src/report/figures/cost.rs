@@ -3,7 +3,10 @@
 use super::{FigureData, MEANS, mean_point};
 use crate::artifacts::{FINAL_TEST_ACCURACY, Metric, RoundGroup, TOTAL_MACS};
 use crate::plot::{Axis, AxisScale, AxisUnit, ChartPoint, Figure, Panel, Series};
-use crate::report::roles::ArmRole;
+use crate::report::roles::{ArmRole, is_dense};
+
+/// Points further below the dense network than this share of 1 are arrows at the frame.
+const WINDOW: f64 = 0.1;
 
 /// Returns the figure, with a line for each arm; without panels if the rows have no costs.
 pub(super) fn figure(data: &FigureData<'_>) -> Figure {
@@ -25,6 +28,13 @@ pub(super) fn figure(data: &FigureData<'_>) -> Figure {
         points: points(&role.arm),
         ..Series::default()
     };
+    let series: Vec<Series> = data.arms.iter().map(series).collect();
+    let points = || series.iter().flat_map(|series| &series.points);
+    let dense = series.iter().find(|series| is_dense(&series.name)).and_then(|series| series.points.first());
+    let floor = dense.map_or(0.0, |dense| dense.mean - WINDOW);
+    let lowest_inside = points().map(|point| point.low).filter(|low| *low >= floor).fold(f64::INFINITY, f64::min);
+    let is_cut = points().any(|point| point.low < floor);
+    let cut = if is_cut { " Arrows point to values more than 10 points below the dense network." } else { "" };
     let panel = Panel {
         x: Axis {
             title: format!("multiply-adds to the end of training (10^{})", unit.log10().round()),
@@ -36,9 +46,10 @@ pub(super) fn figure(data: &FigureData<'_>) -> Figure {
             title: FINAL_TEST_ACCURACY.title.to_owned(),
             column: "mean",
             unit: AxisUnit::Percent,
+            window: is_cut.then_some((lowest_inside, f64::INFINITY)),
             ..Axis::default()
         },
-        series: data.arms.iter().map(series).collect(),
+        series,
         note: data.note(true),
         ..Panel::default()
     };
@@ -47,7 +58,7 @@ pub(super) fn figure(data: &FigureData<'_>) -> Figure {
         title: "Test accuracy against the cost of finding the mask and training".to_owned(),
         caption: format!(
             "{MEANS} Costs count the training of the networks that the mask was found by, scores, and the network's own \
-             training, with the weights that each mask keeps. A line joins the rounds of an arm in their order."
+             training, with the weights that each mask keeps. A line joins the rounds of an arm in their order.{cut}"
         ),
         panels: if largest > 0.0 { vec![panel] } else { Vec::new() },
     }
