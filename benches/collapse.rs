@@ -2,7 +2,8 @@
 //! (Tanaka et al. 2020, arXiv 2006.05467, CIFAR-100; no training is needed).
 //!
 //! ```text
-//! cargo bench --bench collapse -- 3        three draws of the initial weights (1 without the argument)
+//! cargo bench --bench collapse -- 3            three draws of the initial weights (1 without the number)
+//! cargo bench --bench collapse -- synflow      one method
 //! ```
 //!
 //! The weights are those of the paper's setting (Kaiming-normal, batch norm, output layer included, one ranking of all
@@ -80,14 +81,15 @@ impl Setting {
         let mut generator = Stream { purpose: Purpose::Init, ..draws }.generator(0);
         let initial = Snapshot::initial(init_weights(&self.network, WeightInit::KaimingNormal, 0.0, &mut generator));
         let dense = all_ones(&self.network);
-        let masks: Box<dyn Fn(f64) -> Mask + '_> = if method == AtInitMethod::Synflow {
+        let masks: Box<dyn Fn(f64) -> Option<Mask> + '_> = if method == AtInitMethod::Synflow {
             let scoring =
                 Scoring { method, steps: 100, images: None, batch_norm: ScoreBatchNorm::Running, is_inverted: false };
             let Self { network, pruning, probe } = self;
             let initial = initial.clone();
             Box::new(move |exponent| {
                 let untrained = Untrained { network, initial: &initial, pruning, probe, batch_size: CLASSES, draws };
-                at_init_mask(&scoring, &self.kept(exponent), untrained).expect("a mask")
+                // Once a layer is empty, the flow through all others is 0, and nothing can be ranked any more.
+                at_init_mask(&scoring, &self.kept(exponent), untrained).ok()
             })
         } else {
             let batches = [(0..CLASSES).collect()];
@@ -97,11 +99,11 @@ impl Setting {
             let scored =
                 ScoredNetwork { initial: &initial, mask: &dense, batches, probe: &self.probe, batch_norm, generator };
             let scores = at_init_scores(method, scored).expect("scores");
-            Box::new(move |exponent| self.pruning.prune_to(&self.kept(exponent), &dense, &scores, draws))
+            Box::new(move |exponent| Some(self.pruning.prune_to(&self.kept(exponent), &dense, &scores, draws)))
         };
         // From the exponent that the paper has, in either direction.
         let published = PUBLISHED.iter().find(|(other, _)| *other == method).map_or(3.0, |(_, exponent)| *exponent);
-        let is_alive = |exponent: f64| empty_layers(&masks(exponent)).is_empty();
+        let is_alive = |exponent: f64| masks(exponent).is_some_and(|mask| empty_layers(&mask).is_empty());
         let mut exponent = (published * 4.0).round() / 4.0;
         if is_alive(exponent) {
             while is_alive(exponent + 0.25) {
@@ -118,11 +120,13 @@ impl Setting {
 }
 
 fn main() {
-    let draws = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(1);
+    let draws = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1);
+    let named = |method: AtInitMethod| std::env::args().any(|argument| argument == method.as_str());
+    let is_chosen = |method: AtInitMethod| named(method) || !PUBLISHED.iter().any(|(other, _)| named(*other));
     let setting = Setting::new();
     println!("log10 of the largest compression of VGG-16 without an empty layer, mean (minimum–maximum) of {draws}");
     println!("{:<10} {:>18} {:>10} {:>9}", "method", "here", "published", "seconds");
-    for (method, published) in PUBLISHED {
+    for (method, published) in PUBLISHED.into_iter().filter(|(method, _)| is_chosen(*method)) {
         let start = Instant::now();
         let found: Vec<f64> = (1..=draws).map(|draw| setting.collapse(method, draw)).collect();
         let mean = found.iter().sum::<f64>() / found.len() as f64;

@@ -34,10 +34,6 @@ impl LastEvaluations {
 
     /// Returns whether the early stop of a training run is censored.
     pub fn is_censored(self, row: &RoundRow) -> bool {
-        // A network that is not trained has one evaluation, and no end that could have come too early.
-        if row.iterations == 0 {
-            return false;
-        }
         // Evaluations are at the start, at multiples of the interval, and at the last iteration.
         let last_multiple = self
             .evaluate_every

@@ -72,7 +72,7 @@ impl MetricUnit {
             Self::Iterations => "iterations",
             Self::Accuracy => "0..=1",
             Self::Loss => "nats",
-            Self::Count => "a number",
+            Self::Count => "as a number of them",
             Self::MultiplyAdds => "multiply-adds",
             Self::Share => "0..=1",
         }
@@ -277,7 +277,8 @@ impl Metric {
             MetricUnit::Iterations => format::with_thousands(value.round() as u64),
             MetricUnit::Accuracy => format::accuracy(value),
             MetricUnit::Loss => format!("{value:.3}"),
-            MetricUnit::Count => format::with_thousands(value.round() as u64),
+            MetricUnit::Count if value.fract() == 0.0 => format::with_thousands(value as u64),
+            MetricUnit::Count => format!("{value:.1}"),
             MetricUnit::MultiplyAdds if value == 0.0 => "0".to_owned(),
             MetricUnit::MultiplyAdds => format!("{value:.2e}"),
             MetricUnit::Share => format!("{value:.2}"),

@@ -119,7 +119,9 @@ pub struct RoundRow {
     /// `search_macs` and the multiply-adds of this training run: its whole cost.
     #[serde(default)]
     pub total_macs: Option<u64>,
-    /// Number of units (features, channels) that no kept weight leads into or reads.
+    /// Number of units (features, channels) without effect by the mask alone: that no kept weight leads into or reads, or
+    /// that only such units read or lead into. Channels that a residual block adds to others are not counted, and one unit
+    /// of each layer never is.
     #[serde(default)]
     pub dead_units: Option<u64>,
     /// Overlap with the mask of the reference arm at the same replicate and round: weights that both keep / weights that
@@ -127,6 +129,9 @@ pub struct RoundRow {
     /// that is pruned iteratively, if it keeps as many weights.
     #[serde(default)]
     pub mask_overlap: Option<f64>,
+    /// The reference arm of `mask_overlap`.
+    #[serde(default)]
+    pub overlap_reference: Option<String>,
 }
 
 /// A row of `curves.csv`: one evaluation of a training run.

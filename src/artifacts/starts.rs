@@ -27,7 +27,9 @@ impl RoundRow {
 /// Returns the arms that start later than iteration 0, each with the iteration it starts at, in the order of their
 /// rows. `last_iteration` as in [`last_iteration`].
 pub fn late_starts<'a>(rows: impl IntoIterator<Item = &'a RoundRow>, last_iteration: u64) -> Vec<(&'a str, u64)> {
-    let starts = rows.into_iter().map(|row| (row.arm.as_str(), row.start_iteration(last_iteration)));
+    // Arms that are not trained have no iterations.
+    let trained = rows.into_iter().filter(|row| row.iterations > 0);
+    let starts = trained.map(|row| (row.arm.as_str(), row.start_iteration(last_iteration)));
     first_seen(starts.filter(|(_, iteration)| *iteration > 0))
 }
 

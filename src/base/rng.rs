@@ -24,7 +24,7 @@ pub enum Purpose {
     Mask,
     /// The random scores of a pruning criterion, and the order of weights with equal scores.
     Criterion,
-    /// The images that weights are scored on before training.
+    /// The images that weights are scored on.
     Score,
     /// The permutation of initial weights within a layer.
     Shuffle,

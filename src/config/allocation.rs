@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum Allocation {
     /// By one ranking of the scores of all layers, whose numbers are known after scoring only.
     Global,
-    /// By the rates of `[prune]`: the densities that a number of rounds gives, of which the last may be a part of one.
+    /// By the rates of `[prune]`: the densities after a whole or fractional number of rounds.
     Layerwise,
     /// The same density in every layer.
     Uniform,

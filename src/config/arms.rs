@@ -53,7 +53,7 @@ pub(super) struct ArmKeys {
     /// The source of the masks.
     mask: MaskSource,
     /// With the masks `iterative`, `one_shot` and `at_init`: how the number of weights is divided among the layers. Without
-    /// it, as the named arm and `[prune]` say.
+    /// it, as the arm that `like` names, or by the rates and the scope of `[prune]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     allocation: Option<Allocation>,
     /// The source of the initial weights: a name, or weights in a file.
@@ -178,10 +178,25 @@ impl ArmKeys {
         checker.require(&format!("{key}.train"), !is_evaluated_only, message);
         let is_pruned = self.mask == MaskSource::Iterative || self.mask.size().is_some();
         let owner = "the masks `iterative`, `one_shot` and `at_init`";
-        checker.only_with_owner_unhinted(&format!("{key}.allocation"), self.allocation.is_some(), is_pruned, owner);
-        let can_be_like = !matches!(self.allocation, Some(Allocation::Like(_))) || self.mask.size().is_some();
-        let message = "must be one that leaves the masks of later rounds within those of earlier ones, as `erk` does";
-        checker.require(&format!("{key}.allocation"), can_be_like, message);
+        match &self.mask {
+            MaskSource::Random(other) if self.allocation.is_some() => {
+                let message =
+                    format!("`{key}.allocation` belongs to {owner}; `random` has the layers of the named arm");
+                let hint = format!("write `mask = {{ at_init = {{ method = \"random\", like = \"{other}\" }} }}`");
+                checker.push(Diagnostic::new(format!("{key}.allocation"), message).hint(hint).on_key());
+            }
+            _ => {
+                let is_given = self.allocation.is_some();
+                checker.only_with_owner_unhinted(&format!("{key}.allocation"), is_given, is_pruned, owner);
+            }
+        }
+        let is_given = matches!(self.allocation, Some(Allocation::Like(_) | Allocation::File(_)));
+        if is_given && self.mask == MaskSource::Iterative {
+            let message = "`{ like = … }` and `{ file = … }` cannot be used with `iterative`: where a density rose from a \
+                           round to the next, pruned weights would have to come back";
+            let hint = "choose an allocation by name, such as `erk`, whose densities only fall";
+            checker.push(Diagnostic::new(format!("{key}.allocation"), message).hint(hint));
+        }
         checker.push_error(self.weight_source(key));
     }
 

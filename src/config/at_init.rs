@@ -88,7 +88,7 @@ struct AtInitKeys {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     score: Option<ScoreImages>,
     /// With methods that need images: the statistics of batch norms while weights are scored. Without it, those of the
-    /// authors' code: `batch` with `grasp`, else `running`.
+    /// authors' code: `running` with `snip`, else `batch`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     batch_norm: Option<ScoreBatchNorm>,
     /// Keep the weights with the lowest scores instead of those with the highest (false). A control.
@@ -97,10 +97,6 @@ struct AtInitKeys {
 }
 
 impl AtInitMethod {
-    /// All methods, in the order of the documentation.
-    pub const ALL: [Self; 7] =
-        [Self::Magnitude, Self::Random, Self::Snip, Self::IterativeSnip, Self::Force, Self::Grasp, Self::Synflow];
-
     /// Returns the name in configurations.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -134,7 +130,10 @@ impl AtInitMethod {
 
     /// Returns the statistics of batch norms in the code of the method's authors.
     pub fn default_batch_norm(self) -> ScoreBatchNorm {
-        if self == Self::Grasp { ScoreBatchNorm::Batch } else { ScoreBatchNorm::Running }
+        match self {
+            Self::Grasp | Self::IterativeSnip | Self::Force => ScoreBatchNorm::Batch,
+            Self::Magnitude | Self::Random | Self::Snip | Self::Synflow => ScoreBatchNorm::Running,
+        }
     }
 }
 

@@ -128,7 +128,8 @@ impl Criterion {
     }
 
     /// Returns whether many weights of one network commonly have the same score: weights whose sign has changed, or that
-    /// training has not moved. With the other criteria two scores are equal only where two `f32` values coincide.
+    /// training has not moved. With the other criteria few scores are equal: where two `f32` values coincide, those
+    /// of the largest weights of layers with `lamp`, and those of inputs that are always 0 with `wanda`.
     pub fn gives_equal_scores(self) -> bool {
         match self {
             Self::Magnitude | Self::Random | Self::SmallFinal | Self::LargeInit | Self::Lamp | Self::Wanda => false,

@@ -69,9 +69,7 @@ pub struct ProbeOptions {
 }
 
 impl ProbeOptions {
-    /// Returns options for cross-entropy at `temperature`, in float32 with the statistics of each batch: running
-    /// statistics of an untrained network are 0 and 1 whatever its activations, and `GraSP`'s authors compute gradients
-    /// in training mode too.
+    /// Returns options for cross-entropy at `temperature`, in float32 with the statistics of each batch, as in training.
     pub fn cross_entropy(temperature: f64) -> Self {
         Self {
             objective: ProbeObjective::CrossEntropy { temperature },

@@ -59,10 +59,11 @@ fn divide(
     let name = allocation.as_str();
     allocate(allocation, kept, &layers).map_err(|error| match error {
         AllocationError::EmptyLayer(layer) => {
-            format!("`{name}` leaves no weight in `{}`, where the network keeps {kept},", weights[layer].layer)
+            format!("`{name}` leaves none of {kept} weights in `{}`", weights[layer].layer)
         }
         AllocationError::TooFew { layer, least } => format!(
-            "`{name}` keeps at least {least} weights, up to `{}`, and {kept} are to be kept",
+            "`{name}` keeps at least {least} weights, those that `{}` and the layers before it must have, and {kept} are to \
+             be kept",
             weights[layer].layer
         ),
     })

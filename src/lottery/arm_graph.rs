@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::{Arm, Arms, Diagnostic, Experiment, MaskSource};
+use crate::config::{Arm, Arms, DENSE_ARM, Diagnostic, Experiment, MaskSource};
 
 /// Returns the arm that the mask of `arm`, or the size of its mask, comes from.
 pub(super) fn referenced_arm<'a>(arm: &Arm, arms: &'a Arms) -> Option<&'a Arm> {
@@ -72,6 +72,10 @@ fn dangling(name: &str, arm: &Arm, arms: &Arms) -> Vec<Diagnostic> {
     let hint = if names.is_empty() { "there is no other arm".into() } else { format!("one of: {}", names.join(", ")) };
     let missing = arm.references().into_iter().filter(|(other, _)| find(other, arms).is_none());
     let problem = |(other, key): (&str, String)| {
+        if other == DENSE_ARM {
+            let message = "the dense networks have no mask to refer to: nothing of them is pruned";
+            return Diagnostic::new(format!("arms.{name}.{key}"), message).hint("name an arm that prunes");
+        }
         Diagnostic::new(format!("arms.{name}.{key}"), format!("there is no arm `{other}`")).hint(hint.clone())
     };
     missing.map(problem).collect()
@@ -93,11 +97,15 @@ fn cycle(waiting: &[usize], sources: &[Vec<usize>], arms: &Arms) -> Diagnostic {
     let circle: Vec<usize> = waiting.iter().copied().filter(refers_to_itself).collect();
     let names: Vec<&str> = circle.iter().map(|&index| arms.0[index].0.as_str()).collect();
     let message = format!("arms refer to each other in a circle: {}", names.join(", "));
-    let hint = "let one of them have `mask = \"iterative\"` or `mask = \"dense\"`";
     let (name, arm) = &arms.0[circle[0]];
     let is_circular = |(other, _): &(&str, String)| names.contains(other);
     let key = arm.references().into_iter().find(is_circular).map_or("mask".to_owned(), |(_, key)| key);
     let section = key.split('.').next().unwrap_or_default();
+    let hint = if section == "allocation" {
+        "let one of them have another allocation, such as `erk`"
+    } else {
+        "let one of them have `mask = \"iterative\"` or `mask = \"dense\"`"
+    };
     Diagnostic::new(format!("arms.{name}.{section}"), message).hint(hint)
 }
 

@@ -125,6 +125,8 @@ pub(super) struct PlanBuilder<'a> {
     /// The shared part of the keys of training runs on the sparse engine.
     shared_sparse: Arc<SharedKeyContent>,
     prune_content: PruneContent,
+    /// The layers that a rate of 0 keeps whole.
+    excluded_by_rate: Vec<String>,
     criterion: Criterion,
     /// The reference weights that the configuration asks for; `None` if the criterion needs none.
     reference_weights: Option<ReferenceWeights>,
@@ -160,6 +162,7 @@ impl<'a> PlanBuilder<'a> {
             shared_dense: shared(EngineKind::Dense),
             shared_sparse: shared(EngineKind::Sparse),
             prune_content: PruneContent::new(&experiment.prune),
+            excluded_by_rate: resolved.pruning.excluded_by_rate(&experiment.prune, &resolved.network),
             criterion: experiment.prune.criterion,
             reference_weights: experiment.prune.reference_weights,
             last_iteration: Iteration(experiment.train.iterations),
@@ -215,7 +218,9 @@ impl<'a> PlanBuilder<'a> {
             None => counts,
         };
         let is_known = rounds.iter().all(|&round| counts.of(1, round).layers.is_some());
-        let layers_like = like.filter(|_| !is_known);
+        // An arm with the size of another has its layers too, unless the other's come from a ranking of all layers.
+        let like = like.or_else(|| source.filter(|&source| self.arms[source].layers_like.is_some()));
+        let layers_like = like.filter(|_| !is_known && arm.allocation != Some(Allocation::Global));
         let iteration = |key: &str, time: Option<TrainingTime>| {
             let iteration = time.map_or(0, |time| time.to_iterations(resolved.iterations_per_epoch));
             if iteration < experiment.train.iterations {
@@ -387,6 +392,12 @@ impl<'a> PlanBuilder<'a> {
             "mask": mask.content(self.prune_content_of(coords, &mask), &counts),
             "start": start.content(),
         });
+        // Keys of masks that are pruned to a size are without rates, and without numbers of layers where these share a
+        // ranking.
+        let is_sized = matches!(mask, MaskRule::OneShot { .. } | MaskRule::AtInit { .. });
+        if is_sized && counts.layers.is_none() && !self.excluded_by_rate.is_empty() {
+            own["mask"]["excluded"] = json!(self.excluded_by_rate);
+        }
         if let Some(pretrained) = self.resolved.files.pretrained_use(replicate) {
             own["pretrained"] = pretrained.content;
         }

@@ -53,7 +53,7 @@ pub struct PrepareContext<'a> {
     pub study: &'a Study,
     /// The outputs of finished training runs.
     pub artifacts: &'a dyn ArtifactSource,
-    /// Gradients on the training images, for masks at initialization.
+    /// Gradients and activations on the training images, for masks that are scored on them.
     pub probe: &'a dyn Probe,
 }
 
@@ -281,7 +281,8 @@ fn make_start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareCont
 pub(super) fn target_counts(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<RemainingCounts> {
     let Some(other) = training.mask.layers_like() else { return Ok(training.counts.clone()) };
     let counts = counts_like(&context.artifacts.mask(other)?, training.counts.kept, &context.study.resolved);
-    counts.map_err(|problem| anyhow!("no mask has layers like that of `{other}`: {problem}"))
+    let named = || context.study.plan.get(other).map_or_else(|| other.to_string(), |spec| format!("`{}`", spec.arm));
+    counts.map_err(|problem| anyhow!("it cannot have the layer densities of {}: {problem}", named()))
 }
 
 /// Returns the mask of the dense network, which keeps every weight.

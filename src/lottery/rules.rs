@@ -248,11 +248,11 @@ impl StartRule {
         matches!(self, Self::Initial) || matches!(self, Self::Rewind { point, .. } if point.iteration == Iteration(0))
     }
 
-    /// Returns whether the evaluation at the start may be the early stop: if the weights have been trained, or are not going
-    /// to be. Fresh and permuted weights are not trained, and neither are weights made from θ₀.
+    /// Returns whether the weights have been trained, so that the evaluation at the start may be the early stop. Fresh
+    /// and permuted weights are not trained, and neither are weights made from θ₀.
     pub fn is_trained(&self) -> bool {
         match self {
-            Self::Untrained { .. } => true,
+            Self::Untrained { weights, .. } => weights.is_trained(),
             Self::Initial | Self::Reinit { .. } | Self::Shuffle { .. } => false,
             Self::Rewind { point, .. } | Self::ConstantSign { point } | Self::Noise { point, .. } => {
                 point.iteration > Iteration(0)

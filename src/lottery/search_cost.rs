@@ -33,6 +33,9 @@ struct Needed {
     iterations: BTreeMap<ContentHash, u64>,
     /// The training runs for whose masks weights were scored.
     scored: BTreeSet<ContentHash>,
+    /// The training runs that have been followed to their end, with everything that they need. Masks and starting weights
+    /// often lead to the same one.
+    followed: BTreeSet<ContentHash>,
 }
 
 impl Study {
@@ -80,6 +83,9 @@ impl Study {
         find: &dyn Fn(&ContentHash) -> Option<(&'p TrainingSpec, u64)>,
         needed: &mut Needed,
     ) -> Option<()> {
+        if !needed.followed.insert(*key) {
+            return Some(());
+        }
         let (spec, _) = find(key)?;
         needed.iterations.insert(*key, self.own_iterations(spec));
         self.add_start(spec, find, needed)?;
@@ -134,9 +140,13 @@ impl Study {
     fn score_macs(&self, mask: &MaskRule) -> u64 {
         let network = &self.resolved.network;
         let forward = network.macs(network.weight_counts());
-        let images = |images: ScoreImages| match images {
-            ScoreImages::ImagesPerClass(count) => u64::from(count) * network.classes as u64,
-            ScoreImages::Batches(count) => u64::from(count) * u64::from(self.experiment.train.batch_size),
+        // No image is taken twice. Classes are taken to have equally many.
+        let images = |images: ScoreImages| {
+            let named = match images {
+                ScoreImages::ImagesPerClass(count) => u64::from(count) * network.classes as u64,
+                ScoreImages::Batches(count) => u64::from(count) * u64::from(self.experiment.train.batch_size),
+            };
+            named.min(u64::from(self.resolved.images.train))
         };
         match mask {
             MaskRule::AtInit { scoring: Scoring { method, steps, images: on, .. }, .. } => {
@@ -163,6 +173,7 @@ mod tests {
                     snip={mask={at_init={method='snip',like='ticket'}},weights='rewind'},\
                     grasp={mask={at_init={method='grasp',like='ticket',score={batches=2}}},weights='rewind'},\
                     synflow={mask={at_init={method='synflow',like='ticket'}},weights='rewind',rewind_to='20it'},\
+                    all={mask={at_init={method='snip',like='ticket',score={batches=1000}}},weights='rewind'},\
                     magnitude={mask={at_init={method='magnitude',like='ticket'}},weights='rewind'}}";
         let study = study(&["replicates=1", "rounds=3", "train.iterations=100", "train.batch_size=50", arms]);
         let trainings = &study.plan.trainings;
@@ -192,5 +203,19 @@ mod tests {
             "and 20 iterations to the rewind point"
         );
         assert_eq!(cost("magnitude", 2), (0, 0));
+        assert_eq!(cost("all", 2), (0, 3 * 1200 * 25_760), "all training images, of which there are 1,200");
+    }
+
+    // regression: each round of fine-tuning was followed twice, by its mask and by its weights: 2^40 steps
+    #[test]
+    fn cost_of_a_long_chain_of_fine_tuning_is_found_at_once() {
+        let arms = "arms={tuned={mask='iterative',weights='final'}}";
+        let study = study(&["replicates=1", "rounds=24", "prune.rate={linear=0.05,output=0.05}", arms]);
+        let trainings = &study.plan.trainings;
+        let find = |key: &ContentHash| trainings.iter().find(|spec| spec.key == *key).map(|spec| (spec, 1));
+        let start = std::time::Instant::now();
+        let cost = study.search_cost(trainings.last().unwrap(), &find).unwrap();
+        assert_eq!(cost.iterations, 24 * study.last_iteration().0);
+        assert!(start.elapsed().as_secs() < 2, "{:?}", start.elapsed());
     }
 }

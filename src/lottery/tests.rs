@@ -153,7 +153,7 @@ fn one_shot_rates_prune_layers_in_proportion_to_the_rates_of_their_kinds() {
 
 #[test]
 fn magnitude_at_init_prunes_the_smallest_initial_weights() {
-    let replicate = with_arms("init={mask={magnitude_at_init={like='ticket'}},weights='rewind'}");
+    let replicate = with_arms("init={mask={at_init={method='magnitude',like='ticket'}},weights='rewind'}");
     let mask = &replicate.stored("init", 2).mask;
     assert_eq!(mask.kept_counts(), replicate.stored("ticket", 2).mask.kept_counts());
     let mask = &mask.0[0];
@@ -367,7 +367,7 @@ fn equal_scores_are_in_the_keys_of_masks_that_have_many() {
     // Weights that start from ± one constant, and that training does not move, have equal magnitudes.
     let constants = "arms={chain={mask='iterative',weights='constant_sign'}}";
     assert_eq!([1, 2].map(|round| marked(&[constants], "chain", round)), [false, true]);
-    let at_init = "arms={a={mask={magnitude_at_init={cut=[0.5]}},weights='rewind'}}";
+    let at_init = "arms={a={mask={at_init={method='magnitude',cut=[0.5]}},weights='rewind'}}";
     assert!(
         !marked(&[at_init, "prune.criterion=movement"], "a", 1),
         "scored by initial magnitudes whatever the criterion"

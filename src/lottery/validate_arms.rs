@@ -49,7 +49,11 @@ pub(super) fn validate_arms(experiment: &Experiment) -> Result<ValidArms, Vec<Di
 /// Reports repeats of an arm that draws nothing at random, and repeats that differ in number from those of the arm it
 /// refers to.
 fn check_repeats(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
-    let source = arm.mask.copied_arm().and_then(|other| find(other, &experiment.arms));
+    let like = match &arm.allocation {
+        Some(Allocation::Like(other)) => Some(other.as_str()),
+        _ => None,
+    };
+    let source = arm.mask.copied_arm().or(like).and_then(|other| find(other, &experiment.arms));
     let source_repeats = source.map_or(1, |source| source.repeats);
     let key = format!("arms.{name}.repeats");
     if arm.repeats > 1 && source_repeats == 1 && !is_random(arm, experiment.prune.criterion) {
@@ -92,7 +96,7 @@ fn check_not_dense(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Dia
     let message = format!("`{name}` would train the dense networks once more: a dense mask and initial weights");
     let hint = "the dense networks are trained for every experiment; `reinit` would give others";
     let is_rewound = matches!(arm.weights, WeightSource::Rewind { .. });
-    is_rewound.then(|| Diagnostic::new(format!("arms.{name}"), message).hint(hint).on_key())
+    (is_rewound && arm.train).then(|| Diagnostic::new(format!("arms.{name}"), message).hint(hint).on_key())
 }
 
 /// Reports an arm that continues from trained weights although its mask was not pruned by trained weights.

@@ -89,7 +89,6 @@ pub fn allocate(
     kept: u64,
     layers: &[AllocatedLayer],
 ) -> Result<Option<Vec<u64>>, AllocationError> {
-    let first = layers.iter().position(AllocatedLayer::is_included);
     let largest_rate = layers.iter().map(|layer| layer.rate).fold(0.0, f64::max);
     let mut shares = Vec::new();
     for (index, layer) in layers.iter().enumerate() {
@@ -101,7 +100,7 @@ pub fn allocate(
             _ if !layer.is_included() => (Growth::Proportional(1.0), 1.0),
             Allocation::Layerwise => (Growth::Power((1.0 - layer.rate).ln() / (1.0 - largest_rate).ln()), 0.0),
             Allocation::Uniform => proportional(1.0),
-            Allocation::UniformPlus if Some(index) == first => (Growth::Proportional(1.0), 1.0),
+            Allocation::UniformPlus if index == 0 => (Growth::Proportional(1.0), 1.0),
             Allocation::UniformPlus => (Growth::Proportional(1.0), if layer.is_output { OUTPUT_DENSITY } else { 0.0 }),
             Allocation::Er => {
                 let ends = &layer.shape[..layer.shape.len().min(2)];

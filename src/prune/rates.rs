@@ -155,6 +155,13 @@ impl PruningRates {
         self.layer_rates().iter().map(|&rate| rate > Fraction::ZERO).collect()
     }
 
+    /// Returns the names of the layers that are kept whole by a rate of 0, and not by `include` or `exclude`.
+    pub fn excluded_by_rate(&self, prune: &config::PruneConfig, network: &Network) -> Vec<String> {
+        let layers = network.weights().iter().zip(self.included());
+        let is_excluded = |(weight, included): &(&PrunableTensor, bool)| !included && is_included(prune, weight);
+        layers.filter(is_excluded).map(|(weight, _)| weight.layer.clone()).collect()
+    }
+
     /// Returns the rate of each layer, in the network's order: 0 for layers that are not pruned.
     pub fn layer_rates(&self) -> Vec<Fraction> {
         match &self.rule {

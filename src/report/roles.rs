@@ -106,7 +106,7 @@ pub(super) fn is_ticket(arm: &Arm, experiment: &Experiment) -> bool {
         MaskSource::Of(name) => continues_training(name, experiment),
         mask => mask.prunes_trained_weights(),
     };
-    is_pruned && matches!(arm.weights, WeightSource::Rewind { .. })
+    is_pruned && arm.train && matches!(arm.weights, WeightSource::Rewind { .. })
 }
 
 /// Returns whether an arm is pruned iteratively without rewinding: each round continues with the final weights of the

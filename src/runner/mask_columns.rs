@@ -11,7 +11,7 @@ use crate::lottery::{ArtifactSource as _, SearchCost, Study, TrainingSpec};
 use crate::network::dead_units;
 
 /// The numbers of one training run.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct MaskNumbers {
     /// Iterations of other training runs that mask and starting weights need.
     pub(super) search_iterations: Option<u64>,
@@ -21,8 +21,8 @@ pub(super) struct MaskNumbers {
     pub(super) total_macs: Option<u64>,
     /// Number of units that no kept weight leads into or reads.
     pub(super) dead_units: Option<u64>,
-    /// Intersection over union with the mask of the reference arm.
-    pub(super) mask_overlap: Option<f64>,
+    /// Intersection over union with the mask of the reference arm, and that arm's name.
+    pub(super) mask_overlap: Option<(f64, String)>,
 }
 
 /// Computes the columns on masks. Remembers what it has read masks for.
@@ -71,7 +71,8 @@ impl<'a> MaskColumns<'a> {
             search_macs: cost.map(|cost| cost.macs),
             total_macs: cost.map(|SearchCost { macs, .. }| macs.saturating_add(own)),
             dead_units: self.dead_units(&spec.key),
-            mask_overlap: reference.and_then(|reference| self.overlap(&spec.key, &reference.key)),
+            mask_overlap: reference
+                .and_then(|reference| Some((self.overlap(&spec.key, &reference.key)?, reference.arm.clone()))),
         }
     }
 

@@ -35,7 +35,10 @@ impl RowBuilder<'_> {
         let kept = result.map_or(spec.counts.kept, |result| result.weights_kept.iter().sum());
         let remaining = kept as f64 / total as f64;
         let done = result.filter(|result| result.outcome == Outcome::Done);
-        let early = done.and_then(|result| result.curve.early_stop(self.study.starts_trained(spec)));
+        // A network that is not trained has no early stop.
+        let early = done
+            .filter(|_| self.study.own_iterations(spec) > 0)
+            .and_then(|result| result.curve.early_stop(self.study.starts_trained(spec)));
         let last = done.and_then(|result| result.curve.last());
         let masks = result.map(|result| self.masks.of(spec, result, stored)).unwrap_or_default();
         RoundRow {
@@ -67,7 +70,8 @@ impl RowBuilder<'_> {
             search_macs: masks.search_macs,
             total_macs: masks.total_macs,
             dead_units: masks.dead_units,
-            mask_overlap: masks.mask_overlap,
+            mask_overlap: masks.mask_overlap.as_ref().map(|(overlap, _)| *overlap),
+            overlap_reference: masks.mask_overlap.map(|(_, arm)| arm),
             engine: spec.engine.into(),
             device: Category::from_word(self.study.resolved.device),
             iterations: self.study.own_iterations(spec),

@@ -54,7 +54,7 @@ pub(super) struct Worker<'a, 'p> {
     dataset: Arc<Dataset>,
     /// The trainers that it has built, by engine and number of lanes.
     trainers: BTreeMap<(EngineKind, usize), Box<dyn Trainer>>,
-    /// Computes gradients for masks at initialization.
+    /// Computes gradients and activations for masks that are scored on images.
     probe: Rc<dyn Probe>,
 }
 

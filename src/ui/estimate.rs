@@ -159,12 +159,12 @@ fn by_round(estimate: &Estimate) -> String {
         .unwrap_or_default();
     let mut pruned = sizes.iter().filter(|size| size.weights_kept < size.weights_total).peekable();
     if pruned.peek().is_some() && pruned.all(|size| size.layers.is_none()) {
-        let reason = "weights of each layer: decided by training (`global`)\n";
+        let reason = "weights of each layer: decided by the scores\n";
         return render(&size_table(&sizes, &[])) + reason;
     }
     let fits = |text: &str| text.lines().all(|line| line.chars().count() <= WIDTH);
     let is_partial = sizes.iter().any(|round| round.layers.is_none());
-    let note = if is_partial { "weights of the other layers: decided by training (`global`)\n" } else { "" };
+    let note = if is_partial { "weights of the other layers: decided by the scores\n" } else { "" };
     let one_table = render(&size_table(&sizes, &layers));
     if fits(&one_table) {
         return one_table + note;

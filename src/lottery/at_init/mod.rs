@@ -70,7 +70,7 @@ pub fn at_init_mask(scoring: &Scoring, target: &RemainingCounts, untrained: Untr
     let mut mask = dense.clone();
     for step in 1..=scoring.steps {
         let batches = match scoring.images {
-            // The same images for every size of mask, so that smaller masks lie within larger ones.
+            // The same images for every size of mask, so that masks of a method with one step lie within larger ones.
             Some(images) => {
                 let stream = Stream { round: 0, purpose: Purpose::Score, ..draws };
                 let dataset = probe.dataset().context("there are no images to score weights on")?;
@@ -87,7 +87,7 @@ pub fn at_init_mask(scoring: &Scoring, target: &RemainingCounts, untrained: Untr
         }
         // FORCE ranks all weights in each step, so that a weight may come back; the others rank those that are left.
         let candidates = if scoring.method == AtInitMethod::Force { &dense } else { &mask };
-        check(scoring.method, candidates, &scores, &included)?;
+        check(scoring.method, candidates, &scores, &included, &mask)?;
         let counts = counts_after_step(step, scoring.steps, target, network.weight_counts(), &included);
         mask = pruning.prune_to(&counts, candidates, &scores, Stream { purpose: Purpose::Criterion, ..draws });
     }
@@ -148,11 +148,12 @@ fn score_by_gradient(
     layers.collect()
 }
 
-/// Checks that the scores of the candidates can be ranked.
+/// Checks that the scores of the candidates, of a network under `mask`, can be ranked. Where a layer of it is empty, nothing
+/// flows through the network and all scores may be 0: then weights are pruned at random.
 ///
 /// # Errors
-/// Fails if a score is not finite, or if all are equal.
-fn check(method: AtInitMethod, candidates: &Mask, scores: &Scores, included: &[bool]) -> Result<()> {
+/// Fails if a score is not finite, or if all are equal although no layer is empty.
+fn check(method: AtInitMethod, candidates: &Mask, scores: &Scores, included: &[bool], mask: &Mask) -> Result<()> {
     let method = method.as_str();
     let mut least = f64::INFINITY;
     let mut greatest = f64::NEG_INFINITY;
@@ -166,11 +167,9 @@ fn check(method: AtInitMethod, candidates: &Mask, scores: &Scores, included: &[b
             greatest = greatest.max(score);
         }
     }
-    if least >= greatest {
-        let empty = empty_layers(candidates);
-        let because =
-            if empty.is_empty() { String::new() } else { format!("; no weight is left in {}", empty.join(", ")) };
-        bail!("`{method}` gives all weights the score {least}, so that none can be preferred{because}");
+    if least >= greatest && empty_layers(mask).is_empty() {
+        // Adding 0 makes 0 of −0.
+        bail!("`{method}` gives all weights the score {}, so that none can be preferred", least + 0.0);
     }
     Ok(())
 }

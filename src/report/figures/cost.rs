@@ -20,7 +20,8 @@ pub(super) fn figure(data: &FigureData<'_>) -> Figure {
             let cost = costs.iter().sum::<f64>() / costs.len() as f64 / unit;
             mean_point(cost, &values(data, group, &FINAL_TEST_ACCURACY))
         };
-        of_arm.filter_map(point).collect()
+        // Networks that are neither pruned by training nor trained have no cost, and no place on a logarithmic axis.
+        of_arm.filter_map(point).filter(|point| point.x > 0.0).collect()
     };
     let series = |role: &ArmRole| Series {
         name: role.arm.clone(),
@@ -28,7 +29,7 @@ pub(super) fn figure(data: &FigureData<'_>) -> Figure {
         points: points(&role.arm),
         ..Series::default()
     };
-    let series: Vec<Series> = data.arms.iter().map(series).collect();
+    let series: Vec<Series> = data.arms.iter().map(series).filter(|series| !series.points.is_empty()).collect();
     let points = || series.iter().flat_map(|series| &series.points);
     let dense = series.iter().find(|series| is_dense(&series.name)).and_then(|series| series.points.first());
     let floor = dense.map_or(0.0, |dense| dense.mean - WINDOW);

@@ -82,17 +82,7 @@ impl Verifier<'_> {
         left_out: &str,
         audit: impl Fn(&TrainingSpec, &EntryManifest) -> Result<()>,
     ) -> Check {
-        let mut check = Check::new(name, about, "training run");
-        let mut unknown = 0;
-        for (spec, manifest) in self.trainings() {
-            match Finding::of(audit(spec, manifest)) {
-                Finding::Holds => check.pass(),
-                Finding::Broken(what, advice) => check.differ(TrainingId::of(spec).to_string(), what, advice),
-                Finding::Unknown => unknown += 1,
-            }
-        }
-        check.note_left_out(unknown, left_out);
-        check
+        check_each_of(self.trainings(), name, about, left_out, audit)
     }
 
     /// Returns the mask of a training run whose entry is whole.
@@ -110,14 +100,18 @@ impl Verifier<'_> {
 
     /// Returns the check of the masks that can be made again without the training images.
     fn check_pruning(&self, freed: &str) -> Check {
-        let needs_images = |spec: &TrainingSpec| self.study.needs_probe(&spec.mask);
-        let mut check = self.check_each("pruning", "masks made again from the stored weights", freed, |spec, _| {
-            let (made, _) = if needs_images(spec) { return Ok(()) } else { prepare(spec, self.context())? };
-            ensure!(made == self.mask(spec)?, AuditError::new("its mask is not the one that pruning makes"));
-            Ok(())
-        });
-        let left_out = self.trainings().iter().filter(|(spec, _)| needs_images(spec)).count();
-        check.note_left_out(left_out, "their scores need the training images, which `--deep` reads");
+        let (with_images, others): (Vec<_>, Vec<_>) =
+            self.trainings().into_iter().partition(|(spec, _)| self.study.needs_probe(&spec.mask));
+        let mut check =
+            check_each_of(others, "pruning", "masks made again from the stored weights", freed, |spec, _| {
+                let (made, _) = prepare(spec, self.context())?;
+                ensure!(made == self.mask(spec)?, AuditError::new("its mask is not the one that pruning makes"));
+                Ok(())
+            });
+        check.note_left_out(
+            with_images.len(),
+            "their scores need the images; the check `scores` of `--deep` makes them",
+        );
         check
     }
 
@@ -191,4 +185,25 @@ impl Verifier<'_> {
         ensure!(is_equal, AuditError::new("its statistics are not those of its weights"));
         Ok(())
     }
+}
+
+/// Returns a check of each of `trainings`. `left_out`: the reason why some could not be checked.
+fn check_each_of(
+    trainings: Vec<(&TrainingSpec, &EntryManifest)>,
+    name: &'static str,
+    about: &'static str,
+    left_out: &str,
+    audit: impl Fn(&TrainingSpec, &EntryManifest) -> Result<()>,
+) -> Check {
+    let mut check = Check::new(name, about, "training run");
+    let mut unknown = 0;
+    for (spec, manifest) in trainings {
+        match Finding::of(audit(spec, manifest)) {
+            Finding::Holds => check.pass(),
+            Finding::Broken(what, advice) => check.differ(TrainingId::of(spec).to_string(), what, advice),
+            Finding::Unknown => unknown += 1,
+        }
+    }
+    check.note_left_out(unknown, left_out);
+    check
 }

@@ -145,7 +145,7 @@ fn networks_that_are_not_trained_are_evaluated_once() {
     for arm in ["signs", "pruned", "late"] {
         for row in rounds.iter().filter(|row| row["arm"] == arm) {
             assert_eq!((row["iterations"].as_str(), row["outcome"].as_str()), ("0", "done"), "{row:?}");
-            assert_eq!(row["early_stop_test_accuracy"], row["final_test_accuracy"], "{row:?}");
+            assert!(row["early_stop_test_accuracy"].is_empty() && !row["final_test_accuracy"].is_empty(), "{row:?}");
             let points = curves.iter().filter(|point| point["arm"] == arm && point["round"] == row["round"]);
             assert_eq!(points.count(), 1, "{arm}");
         }

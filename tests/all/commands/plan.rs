@@ -132,7 +132,7 @@ fn global_scope_says_that_layers_are_decided_by_training() {
         let (table, rest) = plan.split_once("\n\n").unwrap();
         assert!(table.lines().all(|line| line.chars().count() <= 80) && !table.contains('?'), "{table}");
         assert!(rest.lines().all(|line| line.chars().count() <= 80), "{rest}");
-        let reason = if name.starts_with("paper") { "22 layers: too wide" } else { "decided by training" };
+        let reason = if name.starts_with("paper") { "22 layers: too wide" } else { "decided by the scores" };
         assert!(table.lines().last().unwrap().contains(reason), "{table}");
     }
 }
@@ -275,7 +275,7 @@ fn allocations_are_planned_and_kept_exactly() {
     assert_eq!(planned("erk", 2)["layers"], serde_json::json!({ "linear1": 8649, "linear2": 509, "output": 160 }));
     assert!(planned("ranked", 2)["layers"].is_null());
     let text = stdout(&output(&[&["plan", SMOKE], &sets[..]].concat(), runs.path()));
-    assert!(text.contains("decided by training (`global`)"), "{text}");
+    assert!(text.contains("decided by the scores"), "{text}");
 
     run_ok(SMOKE, runs.path(), &[arms[0], arms[1], arms[2], "replicates=1"]);
     let layers = rows(&run_dir(runs.path()), "layers.csv");
@@ -301,8 +301,12 @@ fn allocations_that_cannot_be_are_refused_at_their_key() {
     };
     let random = refused("mask={random=\"winning_ticket\"},allocation=\"erk\"");
     assert!(random.contains("belongs to the masks `iterative`, `one_shot` and `at_init`"), "{random}");
+    assert!(
+        random.contains("write `mask = { at_init = { method = \"random\", like = \"winning_ticket\" } }`"),
+        "{random}"
+    );
     let chain = refused("mask=\"iterative\",allocation={like=\"winning_ticket\"}");
-    assert!(chain.contains("must be one that leaves the masks of later rounds within"), "{chain}");
+    assert!(chain.contains("cannot be used with `iterative`"), "{chain}");
     let circle = refused("mask={one_shot={cut=[0.5]}},allocation={like=\"a\"}");
     assert!(circle.contains("in a circle: a"), "{circle}");
     let short = refused("mask={one_shot={cut=[0.5,0.6,0.7]}},allocation={like=\"winning_ticket\"}");
@@ -310,7 +314,7 @@ fn allocations_that_cannot_be_are_refused_at_their_key() {
     let unknown = refused("mask={one_shot={cut=[0.5]}},allocation=\"ekr\"");
     assert!(unknown.contains("unknown value `ekr`") && unknown.contains("erk"), "{unknown}");
     let empty = refused("mask={one_shot={cut=[0.9999]}},allocation=\"uniform\"");
-    let message = "`uniform` leaves no weight in `output`, where the network keeps 83, at round 1";
+    let message = "`uniform` leaves none of 83 weights in `output` at round 1";
     assert!(empty.contains(message), "{empty}");
     let few = refused("mask={one_shot={cut=[0.9]}},allocation=\"uniform_plus\"");
     assert!(few.contains("`uniform_plus` keeps at least 25120 weights"), "{few}");
