@@ -42,6 +42,14 @@ pub enum Architecture {
     Vgg16,
     /// VGG-19 for CIFAR, as in Frankle & Carbin 2019.
     Vgg19,
+    /// Wide `ResNet` for CIFAR (Zagoruyko & Komodakis, arXiv 1605.07146): residual blocks of two 3×3 convolutions, each after
+    /// a batch norm and `ReLU`. WRN-22-2 has depth 22 and width 2.
+    WideResnet {
+        /// Number of layers with weights on the main branch: 4 more than a multiple of 6, at least 10.
+        depth: u32,
+        /// Multiple of the channels 16, 32 and 64 of the three stages, at least 1.
+        width: u32,
+    },
     /// A fully connected network with `ReLU`.
     Mlp {
         /// Number of units of each hidden layer, from the first to the last.
@@ -70,9 +78,12 @@ impl Architecture {
         match self {
             Self::Lenet300100 | Self::Mlp { .. } => ArchitectureFamily::FullyConnected,
             Self::Lenet5 | Self::Conv2 | Self::Conv4 | Self::Conv6 => ArchitectureFamily::ConvThenLinear,
-            Self::Resnet18Lth | Self::Resnet20 | Self::Resnet32 | Self::Resnet56 | Self::Resnet110 => {
-                ArchitectureFamily::ResNet
-            }
+            Self::Resnet18Lth
+            | Self::Resnet20
+            | Self::Resnet32
+            | Self::Resnet56
+            | Self::Resnet110
+            | Self::WideResnet { .. } => ArchitectureFamily::ResNet,
             Self::Vgg11 | Self::Vgg13 | Self::Vgg16 | Self::Vgg19 => ArchitectureFamily::Vgg,
         }
     }

@@ -251,6 +251,16 @@ impl From<NetworkConfig> for NetworkKeys {
 
 /// Checks the parameters of an architecture.
 fn check_architecture(architecture: &Architecture, checker: &mut Checker) {
+    if let &Architecture::WideResnet { depth, width } = architecture {
+        let key = "network.architecture.wide_resnet";
+        let is_depth = depth >= 10 && (depth - 4).is_multiple_of(6) && depth <= 1000;
+        checker.require(
+            &format!("{key}.depth"),
+            is_depth,
+            "must be 10, 16, 22, 28, 34 or so: 4 more than a multiple of 6",
+        );
+        checker.require(&format!("{key}.width"), (1..=100).contains(&width), "must be from 1 to 100");
+    }
     let Architecture::Mlp { hidden } = architecture else { return };
     let key = "network.architecture.mlp.hidden";
     let are_sizes = hidden.iter().all(|units| (1..=MAX_UNITS).contains(units));
@@ -261,6 +271,19 @@ fn check_architecture(architecture: &Architecture, checker: &mut Checker) {
 #[cfg(test)]
 mod tests {
     use crate::config::test_support::{experiment, usage_error};
+
+    #[test]
+    fn depth_of_a_wide_network_is_4_more_than_a_multiple_of_6() {
+        let error = |depth: u32, width: u32| {
+            usage_error(&[&format!("network={{architecture={{wide_resnet={{depth={depth},width={width}}}}}}}")])
+        };
+        for (depth, width, message) in
+            [(20, 2, "wide_resnet.depth` must be 10, 16,"), (16, 0, "wide_resnet.width` must be from 1")]
+        {
+            let said = error(depth, width);
+            assert!(said.contains(message), "{said}");
+        }
+    }
 
     #[test]
     fn network_defaults_are_written_where_they_apply() {

@@ -52,6 +52,7 @@ fn add_named(builder: &mut NetworkBuilder, named: &NamedNetwork, classes: u32) {
         Architecture::Resnet32 => resnet(builder, 5, classes),
         Architecture::Resnet56 => resnet(builder, 9, classes),
         Architecture::Resnet110 => resnet(builder, 18, classes),
+        &Architecture::WideResnet { depth, width } => wide_resnet(builder, depth.saturating_sub(4) / 6, width, classes),
         Architecture::Vgg11 => add_sequential(&vgg(VGG_11, batch_norm), &[]),
         Architecture::Vgg13 => add_sequential(&vgg(VGG_13, batch_norm), &[]),
         Architecture::Vgg16 => add_sequential(&vgg(VGG_16, batch_norm), &[]),
@@ -111,11 +112,46 @@ fn resnet(builder: &mut NetworkBuilder, blocks: u32, classes: u32) {
     builder.add_all(&[LayerSpec::GlobalAvgPool, LayerSpec::Linear { out: classes }]);
 }
 
+/// Adds a wide `ResNet` for CIFAR (Zagoruyko & Komodakis, arXiv 1605.07146): a convolution of 16 channels; three stages of
+/// `blocks` residual blocks, of 16, 32 and 64 times `width` channels; batch norm, global average pooling, one linear layer.
+/// Batch norm and `ReLU` are before the convolutions of a block. Where a block changes the number of channels, they are
+/// before its shortcut, a 1×1 convolution, too.
+fn wide_resnet(builder: &mut NetworkBuilder, blocks: u32, width: u32, classes: u32) {
+    const ACTIVATION: [LayerSpec; 2] = [LayerSpec::BatchNorm, LayerSpec::Relu];
+    let conv = |out, kernel, stride| LayerSpec::Conv {
+        out,
+        kernel: Some(kernel),
+        stride: Some(stride),
+        padding: Some(kernel / 2),
+        bias: Some(false),
+    };
+    builder.add_all(&[conv(16, 3, 1)]);
+    let mut channels = 16;
+    for (stage, base) in [16, 32, 64].into_iter().enumerate() {
+        let out = base * width;
+        for block in 0..blocks {
+            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+            let second = ACTIVATION.into_iter().chain([conv(out, 3, 1)]);
+            if out == channels {
+                let body: Vec<LayerSpec> = ACTIVATION.into_iter().chain([conv(out, 3, stride)]).chain(second).collect();
+                builder.residual(&body, &[]);
+            } else {
+                builder.add_all(&ACTIVATION);
+                let body: Vec<LayerSpec> = [conv(out, 3, stride)].into_iter().chain(second).collect();
+                builder.residual(&body, &[conv(out, 1, stride)]);
+            }
+            channels = out;
+        }
+    }
+    builder.add_all(&ACTIVATION);
+    builder.add_all(&[LayerSpec::GlobalAvgPool, LayerSpec::Linear { out: classes }]);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::test_support::experiment;
-    use crate::network::{Layer, WeightKind};
+    use crate::network::{Layer, TensorSpec, WeightKind};
 
     fn configured(network: &str, input: [usize; 3]) -> Result<Network, Vec<Diagnostic>> {
         let network = format!("network={network}");
@@ -195,6 +231,26 @@ mod tests {
         let plain = configured("{architecture=\"vgg11\",batch_norm=false}", [3, 32, 32]).unwrap();
         assert_eq!((plain.buffers().len(), plain.weights_total()), (0, named("vgg11").weights_total()));
         assert!(plain.parameters().iter().any(|p| p.name == "conv1.bias"), "which batch norm would make redundant");
+    }
+
+    #[test]
+    fn wide_networks_have_the_papers_counts() {
+        let wide = |depth: u32, width: u32| {
+            configured(&format!("{{architecture={{wide_resnet={{depth={depth},width={width}}}}}}}"), [3, 32, 32])
+                .unwrap()
+        };
+        // The paper has 36.5 million parameters of WRN-28-10, and 2.7 of WRN-16-4; those of batch norms are among them.
+        let parameters = |network: &Network| network.parameters().iter().map(TensorSpec::len).sum::<usize>();
+        assert_eq!([wide(28, 10), wide(16, 4)].map(|network| parameters(&network)), [36_479_194, 2_748_890]);
+        let network = wide(22, 2);
+        let layers: Vec<&str> = network.weights().iter().map(|w| w.layer.as_str()).collect();
+        assert_eq!(layers.len(), 1 + 9 * 2 + 3 + 1, "each stage has a convolution on one shortcut");
+        assert_eq!(layers[..5], ["conv1", "block1.conv1", "block1.conv2", "block1.shortcut", "block2.conv1"]);
+        assert_eq!(
+            wide(10, 1).weights().len(),
+            1 + 3 * 2 + 2 + 1,
+            "the first stage of width 1 has 16 channels already"
+        );
     }
 
     #[test]
@@ -282,6 +338,7 @@ mod tests {
             Architecture::Vgg13,
             Architecture::Vgg16,
             Architecture::Vgg19,
+            Architecture::WideResnet { depth: 10, width: 2 },
             Architecture::Mlp { hidden: vec![8] },
         ];
         let schema = config::schema();

@@ -316,6 +316,7 @@ mod tests {
             (Architecture::Lenet5, [1, 28, 28]),
             (Architecture::Conv2, [3, 32, 32]),
             (Architecture::Resnet20, [3, 32, 32]),
+            (Architecture::WideResnet { depth: 10, width: 2 }, [3, 32, 32]),
             (Architecture::Vgg11, [3, 32, 32]),
         ] {
             let network = network(architecture, input);

@@ -128,6 +128,7 @@ fn section_hint(key: &str, path: &str) -> Option<String> {
 fn example_value(variant: &str, path: &str) -> Option<&'static str> {
     Some(match variant {
         "mlp" => "{ mlp = { hidden = [300] } }",
+        "wide_resnet" => "{ wide_resnet = { depth = 22, width = 2 } }",
         "linear" => "{ linear = { out = 300 } }",
         "dropout" => "{ dropout = { rate = 0.5 } }",
         "conv" if path.starts_with("network.layers") => "{ conv = { out = 64 } }",
