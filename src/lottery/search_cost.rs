@@ -136,8 +136,8 @@ impl Study {
         }
     }
 
-    /// Returns the multiply-adds of the scores of a mask, with all weights.
-    fn score_macs(&self, mask: &MaskRule) -> u64 {
+    /// Returns the multiply-adds of the scores of a mask that needs images or gradients, with all weights.
+    pub fn score_macs(&self, mask: &MaskRule) -> u64 {
         let network = &self.resolved.network;
         let forward = network.macs(network.weight_counts());
         // No image is taken twice. Classes are taken to have equally many.

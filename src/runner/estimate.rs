@@ -41,7 +41,7 @@ pub struct Estimate {
     pub data_problem: Option<String>,
     /// The number of optimizer steps to be taken.
     pub iterations_to_go: u64,
-    /// Multiply-adds of these steps and the evaluations among them. Counts 3 forward passes per trained image and 1 per
+    /// Multiply-adds of these steps, the evaluations among them, and the scores of masks. Counts 3 forward passes per trained image and 1 per
     /// evaluated image, over kept weights for the sparse engine and all weights for the dense one.
     pub macs_to_go: u64,
     /// Bytes of the whole plan in the store, with the weights that `run.keep` keeps; curves are estimated at 400 bytes
@@ -163,7 +163,8 @@ fn progress_bytes(study: &Study, jobs: &JobPlan<'_>, workers: usize) -> u64 {
     3 * sizes.iter().take(workers * study.resolved.lanes).sum::<u64>()
 }
 
-/// Returns the optimizer steps of all jobs, and the multiply-adds of these steps and their evaluations.
+/// Returns the optimizer steps of all jobs, and the multiply-adds of these steps, their evaluations, and the scores of their
+/// masks.
 fn work_to_go(study: &Study, jobs: &JobPlan<'_>, costs: CostModel<'_>) -> (u64, u64) {
     let train = &study.experiment.train;
     let mut iterations = 0;
@@ -175,6 +176,9 @@ fn work_to_go(study: &Study, jobs: &JobPlan<'_>, costs: CostModel<'_>) -> (u64, 
         let trained = steps.saturating_mul(u64::from(train.batch_size));
         iterations += steps;
         macs = macs.saturating_add(macs_of_training(forward, trained, evaluated));
+        if study.needs_probe(&spec.mask) {
+            macs = macs.saturating_add(study.score_macs(&spec.mask));
+        }
     }
     (iterations, macs)
 }

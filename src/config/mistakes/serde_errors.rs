@@ -49,7 +49,7 @@ fn describe_path(path: &str) -> String {
 fn unknown_key(path: &str, key: &str, known: &[&str]) -> Diagnostic {
     let table = parent(path);
     let inside = if table.is_empty() { String::new() } else { format!(" in `{table}`") };
-    let (suggestion, hint) = match section_hint(key, path) {
+    let (suggestion, hint) = match section_hint(key, path).or_else(|| arm_key_hint(key, path)) {
         Some(hint) => (None, hint),
         None => (closest_match(key, known).map(str::to_owned), suggest(key, known, known)),
     };
@@ -74,7 +74,19 @@ fn not_one_key(path: &str, keys: &[String]) -> Diagnostic {
     }
     let diagnostic = invalid_value(path, &format!("expected a table with one key, got `{}`", keys.join("` and `")));
     let diagnostic = diagnostic.kind(DiagnosticKind::SeveralKeys);
-    if keys.len() > 1 { diagnostic.hint("keep one of them") } else { diagnostic }
+    let misplaced = keys.iter().find_map(|key| arm_key_hint(key, &join(path, key)));
+    match (misplaced, keys.len()) {
+        (Some(hint), _) => diagnostic.hint(hint),
+        (None, 2..) => diagnostic.hint("keep one of them"),
+        (None, _) => diagnostic,
+    }
+}
+
+/// Returns the hint for a key of an arm that stands inside the arm's `mask`.
+fn arm_key_hint(key: &str, path: &str) -> Option<String> {
+    let is_inside_mask = path.starts_with("arms.") && path.contains(".mask.");
+    let is_of_arm = ["allocation", "weights", "repeats", "at", "every", "train"].contains(&key);
+    (is_inside_mask && is_of_arm).then(|| format!("`{key}` is a key of the arm, beside `mask`"))
 }
 
 /// Returns the mistake that the value at `path` has the wrong type; `got` and `expected` are serde's descriptions.
@@ -166,6 +178,9 @@ fn example_for_key(key: &str) -> Option<String> {
         "milestones" => "[\"20000it\", \"25000it\"]",
         "warmup" => "\"10000it\"",
         "mask" => "\"iterative\"",
+        "at_init" => "{ method = \"snip\", like = \"winning_ticket\" }",
+        "score" => "{ images_per_class = 10 }",
+        "cut" => "[0.5, 0.8, 0.9]",
         "weights" => "\"rewind\"",
         "rate" if parent(key) == "prune" => "{ linear = 0.2, output = 0.1 }",
         "rate" => "0.5",

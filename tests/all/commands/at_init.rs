@@ -83,6 +83,13 @@ fn keys_of_methods_at_initialization_that_do_not_belong_are_refused() {
         ("method=\"snip\",like=\"a\"", "in a circle: a"),
         ("method=\"snip\",like=\"b\"", "there is no arm `b`"),
         ("method=\"snip\",cut=[1.5]", "above 0 and below 1"),
+        ("method=\"snip\",cut=0.5", "[0.5, 0.8, 0.9]"),
+        ("method=\"snip\",like=\"dense\"", "the dense networks have no mask to refer to"),
+        ("method=\"snip\",like=\"winning_ticket\",score=10", "{ images_per_class = 10 }"),
+        (
+            "method=\"snip\",like=\"winning_ticket\",allocation=\"erk\"",
+            "`allocation` is a key of the arm, beside `mask`",
+        ),
     ] {
         let said = refused(mask);
         assert!(said.contains(message), "{mask}: {said}");
