@@ -70,11 +70,10 @@ impl MetricUnit {
     pub fn in_words(self) -> &'static str {
         match self {
             Self::Iterations => "iterations",
-            Self::Accuracy => "0..=1",
+            Self::Accuracy | Self::Share => "0..=1",
             Self::Loss => "nats",
             Self::Count => "as a number of them",
             Self::MultiplyAdds => "multiply-adds",
-            Self::Share => "0..=1",
         }
     }
 }

@@ -33,10 +33,9 @@ pub struct RunComparison {
     pub results: Vec<ResultRow>,
     /// Differences between two runs; `None` if more runs are compared, or the configuration of one is not known.
     pub differences: Option<RunDifferences>,
-    /// Published numbers beside those of the runs that name them in `report.reference`: the name of each run, and its
-    /// comparisons.
+    /// Published numbers beside those of the runs that name them in `report.reference`, run by run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub published: Vec<(String, Vec<PublishedComparison>)>,
+    pub published: Vec<PublishedComparison>,
 }
 
 impl ConfigDifference {
@@ -80,8 +79,7 @@ pub fn compare(runs: &[Run], filter: impl Fn(&RoundRow) -> bool) -> RunCompariso
             comparison.unknown.push(name.clone());
         }
         if let Ok(Some(experiment)) = experiment_of(&run.dir) {
-            let published = published_comparisons(run, &experiment);
-            comparison.published.extend((!published.is_empty()).then(|| (name.clone(), published)));
+            comparison.published.extend(published_comparisons(run, &experiment));
         }
         comparison.test_notes.extend(run.test_note().map(|note| (name.clone(), note)));
         let settings: Vec<(String, Option<Value>)> = distinguishing

@@ -4,11 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::store::{Store, StoredTraining};
+use anyhow::Result;
+
+use super::store::{Store, StoredTraining, Unavailable};
 use crate::base::key::ContentHash;
+use crate::base::mask::Mask;
 use crate::config::MaskSource;
 use crate::lottery::{ArtifactSource as _, SearchCost, Study, TrainingSpec};
 use crate::network::dead_units;
+use crate::system::retry::io_error;
 
 /// The numbers of one training run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,12 +56,15 @@ impl<'a> MaskColumns<'a> {
     }
 
     /// Returns the numbers of a stored training run. `stored` returns the result of a training run, if it has one.
+    ///
+    /// # Errors
+    /// Fails if a mask cannot be read for a reason that may pass. Without it, bytes of the row would depend on the fault.
     pub(super) fn of(
         &self,
         spec: &TrainingSpec,
         result: &StoredTraining,
         stored: &dyn Fn(&TrainingSpec) -> Option<Arc<StoredTraining>>,
-    ) -> MaskNumbers {
+    ) -> Result<MaskNumbers> {
         let network = &self.study.resolved.network;
         let find = |key: &ContentHash| {
             let other = *self.by_key.get(key)?;
@@ -66,14 +73,17 @@ impl<'a> MaskColumns<'a> {
         let cost = self.study.search_cost(spec, &find);
         let own = self.study.training_macs(spec, network.macs(&result.weights_kept));
         let reference = self.reference(spec).filter(|reference| stored(reference).is_some());
-        MaskNumbers {
+        let overlap = match reference {
+            Some(reference) => self.overlap(&spec.key, &reference.key)?.map(|value| (value, reference.arm.clone())),
+            None => None,
+        };
+        Ok(MaskNumbers {
             search_iterations: cost.map(|cost| cost.iterations),
             search_macs: cost.map(|cost| cost.macs),
             total_macs: cost.map(|SearchCost { macs, .. }| macs.saturating_add(own)),
-            dead_units: self.dead_units(&spec.key),
-            mask_overlap: reference
-                .and_then(|reference| Some((self.overlap(&spec.key, &reference.key)?, reference.arm.clone()))),
-        }
+            dead_units: self.dead_units(&spec.key)?,
+            mask_overlap: overlap,
+        })
     }
 
     /// Returns the training run of the reference arm at the same replicate and round: of the arm whose mask or size the
@@ -89,21 +99,36 @@ impl<'a> MaskColumns<'a> {
         (named.is_some() || reference.counts.kept == spec.counts.kept).then_some(reference)
     }
 
-    /// Returns the number of dead units of a mask; `None` if it cannot be read.
-    fn dead_units(&self, key: &ContentHash) -> Option<u64> {
-        let mut known = self.dead_units.lock().unwrap_or_else(PoisonError::into_inner);
-        *known.entry(*key).or_insert_with(|| {
-            let mask = self.store.mask(key).ok()?;
-            Some(dead_units(&self.study.resolved.network, &mask) as u64)
-        })
+    /// Returns the number of dead units of a mask; `None` if the mask is damaged or missing.
+    fn dead_units(&self, key: &ContentHash) -> Result<Option<u64>> {
+        let known = || self.dead_units.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = known().get(key) {
+            return Ok(*count);
+        }
+        let mask = self.mask(key)?;
+        let count = mask.map(|mask| dead_units(&self.study.resolved.network, &mask) as u64);
+        known().insert(*key, count);
+        Ok(count)
     }
 
-    /// Returns the intersection over union of two masks; `None` if one cannot be read, or both keep nothing.
-    fn overlap(&self, key: &ContentHash, reference: &ContentHash) -> Option<f64> {
-        let mut known = self.overlaps.lock().unwrap_or_else(PoisonError::into_inner);
-        *known.entry((*key, *reference)).or_insert_with(|| {
-            let (mask, reference) = (self.store.mask(key).ok()?, self.store.mask(reference).ok()?);
-            mask.overlap(&reference)
-        })
+    /// Returns the intersection over union of two masks; `None` if one is damaged or missing, or both keep nothing.
+    fn overlap(&self, key: &ContentHash, reference: &ContentHash) -> Result<Option<f64>> {
+        let known = || self.overlaps.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(overlap) = known().get(&(*key, *reference)) {
+            return Ok(*overlap);
+        }
+        let masks = self.mask(key)?.zip(self.mask(reference)?);
+        let overlap = masks.and_then(|(mask, reference)| mask.overlap(&reference));
+        known().insert((*key, *reference), overlap);
+        Ok(overlap)
+    }
+
+    /// Returns a stored mask; `None` if it is damaged or missing.
+    fn mask(&self, key: &ContentHash) -> Result<Option<Mask>> {
+        match self.store.mask(key) {
+            Ok(mask) => Ok(Some(mask)),
+            Err(error) if !error.is::<Unavailable>() && io_error(&error).is_some() => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::mask_columns::MaskColumns;
+use super::mask_columns::{MaskColumns, MaskNumbers};
 use super::store::StoredTraining;
 use crate::artifacts::{CurveRow, LayerRow, RoundRow, TimingRow, WeightRow, weight_rows};
 use crate::base::category::Category;
@@ -23,12 +23,12 @@ pub struct RowBuilder<'a> {
 
 impl RowBuilder<'_> {
     /// Returns the row of a training run in `rounds.csv`. Without a `result`, it is the row of a training run that
-    /// failed. `stored` returns the result of another training run, if it has one.
+    /// failed. `masks`: its numbers on masks, empty if there is no result.
     pub(super) fn round_row(
         self,
         spec: &TrainingSpec,
         result: Option<&StoredTraining>,
-        stored: &dyn Fn(&TrainingSpec) -> Option<Arc<StoredTraining>>,
+        masks: MaskNumbers,
     ) -> RoundRow {
         let network = &self.study.resolved.network;
         let total = network.weights_total();
@@ -40,7 +40,6 @@ impl RowBuilder<'_> {
             .filter(|_| self.study.own_iterations(spec) > 0)
             .and_then(|result| result.curve.early_stop(self.study.starts_trained(spec)));
         let last = done.and_then(|result| result.curve.last());
-        let masks = result.map(|result| self.masks.of(spec, result, stored)).unwrap_or_default();
         RoundRow {
             experiment: self.study.experiment.name.clone(),
             arm: spec.arm.clone(),

@@ -398,7 +398,9 @@ impl<'a> Runner<'a> {
             let result = state.results[node].as_deref();
             if let Some(builder) = self.files.rows.filter(|_| result.is_some() || failure.is_some()) {
                 let stored = |other: &TrainingSpec| state.results[scheduler.graph().node_index(&other.key)?].clone();
-                outcome.rounds.push(builder.round_row(spec, result, &stored));
+                // These rows are printed; one whose masks cannot be read just now lacks their columns.
+                let masks = result.and_then(|result| builder.masks.of(spec, result, &stored).ok()).unwrap_or_default();
+                outcome.rounds.push(builder.round_row(spec, result, masks));
             }
             if let Some(failure) = failure {
                 let list = if failure.by_audit { &mut outcome.audit_failures } else { &mut outcome.failures };

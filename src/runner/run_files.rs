@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::mask_columns::MaskNumbers;
 use super::row_builder::RowBuilder;
 use super::store::StoredTraining;
 use crate::artifacts::{
@@ -74,7 +75,7 @@ impl RunFiles<'_> {
         row_state: impl Fn(&TrainingSpec) -> Option<RowState>,
     ) -> Result<()> {
         files::remove_stale_temporaries(&self.dir.0)?;
-        let rows = RunRows::new(builder, self.plan, row_state);
+        let rows = RunRows::new(builder, self.plan, row_state)?;
         self.put(lock, &rows.csv_files()?)?;
         if builder.study.experiment.run.tensorboard { self.put_event_files(lock, &rows) } else { Ok(()) }
     }
@@ -147,11 +148,14 @@ pub(super) struct RunRows {
 
 impl RunRows {
     /// Returns the rows of each training run of `plan` for which `row_state` is not `None`.
+    ///
+    /// # Errors
+    /// Fails if a mask cannot be read for a reason that may pass.
     pub(super) fn new(
         builder: RowBuilder<'_>,
         plan: &Plan,
         row_state: impl Fn(&TrainingSpec) -> Option<RowState>,
-    ) -> Self {
+    ) -> Result<Self> {
         let mut rows = Self {
             rounds: Vec::new(),
             curves: Vec::new(),
@@ -174,9 +178,10 @@ impl RunRows {
         for (spec, state) in plan.trainings.iter().zip(&states) {
             match state {
                 None => {}
-                Some(RowState::Failed) => rows.rounds.push(builder.round_row(spec, None, &stored)),
+                Some(RowState::Failed) => rows.rounds.push(builder.round_row(spec, None, MaskNumbers::default())),
                 Some(RowState::Stored(result)) => {
-                    rows.rounds.push(builder.round_row(spec, Some(result), &stored));
+                    let masks = builder.masks.of(spec, result, &stored)?;
+                    rows.rounds.push(builder.round_row(spec, Some(result), masks));
                     rows.curves.extend(builder.curve_rows(spec, result));
                     rows.layers.extend(builder.layer_rows(spec, result));
                     rows.timings.extend(builder.timing_row(spec, result));
@@ -185,7 +190,7 @@ impl RunRows {
             }
         }
         rows.weights = builder.weight_rows(&with_weight_stats);
-        rows
+        Ok(rows)
     }
 
     /// Returns the CSV files, each as (name, bytes).

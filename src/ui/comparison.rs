@@ -64,7 +64,8 @@ fn comparison_within(comparison: &RunComparison, width: usize) -> String {
     if comparison.results.iter().any(|row| row.censored > 0) {
         text.push_str("≥: lower bound, because early stops lie on the last two evaluations\n");
     }
-    for (run, published) in &comparison.published {
+    for published in comparison.published.chunk_by(|a, b| a.run == b.run) {
+        let run = &published[0].run;
         let _ = write!(text, "\npublished numbers beside those of {run}\n{}", render(&published_table(published)));
     }
     text.extend(comparison.test_notes.iter().map(|(run, note)| format!("{run}: {note}\n")));

@@ -17,17 +17,13 @@ pub(super) fn counts_after_step(
     }
     let part = f64::from(step) / f64::from(steps);
     let after = |kept: u64, of: u64| (of as f64 * (kept as f64 / of.max(1) as f64).powf(part)).round() as u64;
-    match &target.layers {
-        Some(layers) => {
-            let layers: Vec<u64> = layers.iter().zip(sizes).map(|(&kept, &size)| after(kept, size)).collect();
-            RemainingCounts { kept: layers.iter().sum(), layers: Some(layers) }
-        }
-        None => {
-            let ranked: u64 = sizes.iter().zip(included).filter(|(_, included)| **included).map(|(size, _)| size).sum();
-            let excluded = sizes.iter().sum::<u64>() - ranked;
-            RemainingCounts { kept: excluded + after(target.kept.saturating_sub(excluded), ranked), layers: None }
-        }
+    if let Some(layers) = &target.layers {
+        let layers: Vec<u64> = layers.iter().zip(sizes).map(|(&kept, &size)| after(kept, size)).collect();
+        return RemainingCounts { kept: layers.iter().sum(), layers: Some(layers) };
     }
+    let ranked: u64 = sizes.iter().zip(included).filter(|(_, included)| **included).map(|(size, _)| size).sum();
+    let excluded = sizes.iter().sum::<u64>() - ranked;
+    RemainingCounts { kept: excluded + after(target.kept.saturating_sub(excluded), ranked), layers: None }
 }
 
 #[cfg(test)]

@@ -73,6 +73,8 @@ impl AccuracyBand {
 /// Published test accuracies beside those of a run, of an arm at one size.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PublishedComparison {
+    /// The name of the run.
+    pub run: String,
     /// The arm, of the same name in both.
     pub arm: String,
     /// The round of the run.
@@ -143,6 +145,7 @@ pub(super) fn published_comparisons(run: &Run, experiment: &Experiment) -> Vec<P
         let here = AccuracyBand { n: stats.n, mean: stats.mean, minimum: stats.min, maximum: stats.max };
         let PublishedRow { n, mean, minimum, maximum, .. } = row;
         Some(PublishedComparison {
+            run: run.name(),
             arm: row.arm,
             round: group.round,
             weights_remaining: group.weights_remaining(),
@@ -189,7 +192,7 @@ mod tests {
             };
             rows.iter().find(is_row).map(|row| (row.mean, row.minimum, row.maximum)).unwrap()
         };
-        assert_eq!(of(PublishedSet::Tanaka2020, "vgg16", "synflow", 0.1), (0.932633, 0.9316, 0.9339));
+        assert_eq!(of(PublishedSet::Tanaka2020, "vgg16", "synflow", 0.1), (0.932_633, 0.9316, 0.9339));
         assert_eq!(
             of(PublishedSet::Renda2020, "resnet20", "learning_rate_rewinding", 0.2097),
             (0.919, 0.91725, 0.92088)

@@ -59,7 +59,7 @@ impl Verifier<'_> {
         };
         let masks = MaskColumns::new(self.study, self.store);
         let builder = RowBuilder { study: self.study, masks: &masks };
-        let rows = RunRows::new(builder, &self.study.plan, row_state);
+        let rows = RunRows::new(builder, &self.study.plan, row_state)?;
         for (name, expected) in rows.csv_files()?.iter().filter(|(name, _)| *name != RunDir::TIMINGS) {
             self.compare(&mut check, name, expected);
         }

@@ -1,4 +1,4 @@
-//! Scores of methods at initialization against `PyTorch`'s numbers (tests/oracle/at_init.py makes them).
+//! Scores of methods at initialization against `PyTorch`'s numbers (`tests/oracle/at_init.py` makes them).
 
 use std::path::Path;
 

@@ -32,6 +32,9 @@ pub(super) enum BatchNormMode {
     Train { momentum: f64 },
 }
 
+/// A function of the input [lanes, images, features] of a linear layer.
+pub(super) type OnInput<'a> = &'a dyn Fn(&Tensor) -> Result<()>;
+
 /// One forward pass. Layers consume parameters, buffers and dropout masks in the order of the layers; a residual block
 /// consumes those of the body before those of the shortcut, as [`crate::network::Network`] lists them.
 pub(super) struct Forward<'a> {
@@ -49,7 +52,7 @@ pub(super) struct Forward<'a> {
     /// The precision of matrix products and convolutions.
     pub(super) matmul_precision: MatmulPrecision,
     /// Called with the input [lanes, images, features] of each linear layer, in the network's order.
-    pub(super) on_linear_input: Option<&'a dyn Fn(&Tensor) -> Result<()>>,
+    pub(super) on_linear_input: Option<OnInput<'a>>,
 }
 
 impl<'a> Forward<'a> {

@@ -12,7 +12,7 @@ use super::super::cuda_graph::no_recording;
 use super::device_images::DeviceImages;
 use super::dropout::DropoutMasks;
 use super::lane_tensors::lane_shape;
-use super::layers::{Activation, BatchNormMode, Forward};
+use super::layers::{Activation, BatchNormMode, Forward, OnInput};
 use super::memory::Memory;
 use super::{dropouts, pixel_gradient, takes_features};
 use crate::base::mask::Mask;
@@ -269,11 +269,7 @@ impl<'a> ProbeRun<'a> {
     }
 
     /// Returns the logits [1, images, classes]. `on_linear_input` as in [`Forward`].
-    fn observed_logits(
-        &self,
-        input: Activation,
-        on_linear_input: Option<&dyn Fn(&Tensor) -> Result<()>>,
-    ) -> Result<Tensor> {
+    fn observed_logits(&self, input: Activation, on_linear_input: Option<OnInput<'_>>) -> Result<Tensor> {
         let forward = Forward {
             lanes: 1,
             parameters: self.parameters.iter(),
