@@ -10,6 +10,8 @@
 //! layers, batch norms with running statistics, 100 steps of `SynFlow`), and so is the grid: powers of ten in steps of a quarter. The images are uniform noise with
 //! one label of each of 100 classes, where the paper has ten images of each class of CIFAR-100.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
+
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -140,7 +140,7 @@ pub trait Probe {
         options: &ProbeOptions,
     ) -> Result<GradientMap>;
 
-    /// Returns the Euclidean norm over all images of each input [inputs] of every linear layer, by the name of its weight.
+    /// Returns the Euclidean norm over all images of each input of every linear layer, by the name of its weight.
     /// In float64, with running statistics.
     ///
     /// # Errors
