@@ -36,6 +36,14 @@ pub enum Allocation {
 }
 
 impl Allocation {
+    /// Returns the arm whose masks have the densities.
+    pub fn like(&self) -> Option<&str> {
+        match self {
+            Self::Like(arm) => Some(arm),
+            _ => None,
+        }
+    }
+
     /// Returns the name in configurations.
     pub fn as_str(&self) -> &'static str {
         match self {

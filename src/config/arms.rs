@@ -90,10 +90,8 @@ impl Arm {
     /// that its mask or the size of its mask comes from.
     pub fn references(&self) -> Vec<(&str, String)> {
         let of_mask = self.mask.reference().map(|(name, key)| (name, format!("mask.{key}")));
-        let of_allocation = match &self.allocation {
-            Some(Allocation::Like(name)) => Some((name.as_str(), "allocation.like".to_owned())),
-            _ => None,
-        };
+        let like = self.allocation.as_ref().and_then(Allocation::like);
+        let of_allocation = like.map(|name| (name, "allocation.like".to_owned()));
         of_mask.into_iter().chain(of_allocation).collect()
     }
 }

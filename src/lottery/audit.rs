@@ -58,18 +58,8 @@ pub fn audit_start(training: &TrainingSpec, context: PrepareContext<'_>, mask: &
     };
     let has_fresh_moments = loaded.moments.is_empty() && loaded.optimizer_steps == 0;
     invariant!(has_fresh_moments || may_have_moments, "moments that are not fresh");
-    let rule = match &training.start {
-        // Its moments and its iteration are checked above.
-        StartRule::Untrained { weights, .. } => match &**weights {
-            StartRule::Rewind { point, .. } => {
-                &StartRule::Rewind { point: *point, moments: RewindOptimizerState::Reset }
-            }
-            weights => weights,
-        },
-        rule => rule,
-    };
-    audit_weights(rule, training.replicate, context, mask, loaded)?;
-    audit_buffers(rule, training.replicate, context, &loaded.buffers)
+    audit_weights(&training.start, training.replicate, context, mask, loaded)?;
+    audit_buffers(&training.start, training.replicate, context, &loaded.buffers)
 }
 
 /// Makes the starting state of a stored training run again, under its stored `mask`, and checks it like

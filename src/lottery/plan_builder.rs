@@ -14,8 +14,8 @@ use super::validate_arms::ValidArms;
 use crate::base::key::ContentHash;
 use crate::base::units::{Fraction, Iteration, Round};
 use crate::config::{
-    Allocation, Arm, Criterion, Diagnostic, Experiment, MaskSource, PruneConfig, ReferenceWeights, TargetSize,
-    TrainingTime, WeightSource,
+    Allocation, Arm, Criterion, Diagnostic, Experiment, MaskSource, PruneConfig, ReferenceWeights,
+    RewindOptimizerState, TargetSize, TrainingTime, WeightSource,
 };
 use crate::data::WHOLE_VALIDATION;
 use crate::engine::EngineKind;
@@ -206,10 +206,7 @@ impl<'a> PlanBuilder<'a> {
             },
         };
         let rounds: Vec<Round> = arm_graph::rounds(arm, experiment).into_iter().map(Round).collect();
-        let like = match &arm.allocation {
-            Some(Allocation::Like(other)) => position(other),
-            _ => None,
-        };
+        let like = arm.allocation.as_ref().and_then(Allocation::like).and_then(position);
         let counts = match &arm.allocation {
             Some(allocation) => {
                 let like = like.map(|index| &self.arms[index].counts);
@@ -334,6 +331,8 @@ impl<'a> PlanBuilder<'a> {
         match &arm.weights {
             WeightSource::Rewind { to } => {
                 let moments = to.and_then(|target| target.optimizer_state).unwrap_or_default();
+                // Without training there is nothing that moments would change.
+                let moments = if arm.train { moments } else { RewindOptimizerState::Reset };
                 StartRule::Rewind { point, moments }
             }
             WeightSource::Reinit => StartRule::Reinit { iteration: starts_at },

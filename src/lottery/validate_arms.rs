@@ -49,10 +49,7 @@ pub(super) fn validate_arms(experiment: &Experiment) -> Result<ValidArms, Vec<Di
 /// Reports repeats of an arm that draws nothing at random, and repeats that differ in number from those of the arm it
 /// refers to.
 fn check_repeats(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
-    let like = match &arm.allocation {
-        Some(Allocation::Like(other)) => Some(other.as_str()),
-        _ => None,
-    };
+    let like = arm.allocation.as_ref().and_then(Allocation::like);
     let source = arm.mask.copied_arm().or(like).and_then(|other| find(other, &experiment.arms));
     let source_repeats = source.map_or(1, |source| source.repeats);
     let key = format!("arms.{name}.repeats");
@@ -149,7 +146,7 @@ fn check_rounds(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagno
 
 /// Reports an arm that divides its weights like the masks of an arm that does not have all of its rounds.
 fn check_allocation(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
-    let Some(Allocation::Like(other)) = &arm.allocation else { return None };
+    let other = arm.allocation.as_ref()?.like()?;
     let of_other = rounds(find(other, &experiment.arms)?, experiment);
     let missing = rounds(arm, experiment).into_iter().find(|round| !of_other.contains(round))?;
     let message = format!("`{other}` has no round {missing}, whose layers `{name}` would be like");
