@@ -1,8 +1,8 @@
 //! Progress snapshots: the state of a training run in progress, from which an interrupted run resumes.
 //!
 //! The first line of a file names the format and has the SHA-256 of everything after it. The second line is a header in
-//! JSON. After it comes the state of the network as a safetensors file, and one more safetensors file for each snapshot
-//! at a rewind point that has been taken.
+//! JSON. After it comes the state of the network as a safetensors file, one more safetensors file for each snapshot at a
+//! rewind point that has been taken, and two files of masks if the mask changes during training.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan_keys::plan_keys;
 use super::rows::DeviceKind;
-use super::tensor_files::{snapshot_from_bytes, snapshot_to_bytes};
+use super::tensor_files::{mask_from_bytes, mask_to_bytes, snapshot_from_bytes, snapshot_to_bytes};
 use crate::base::category::Category;
 use crate::base::curve::Curve;
 use crate::base::key::{ContentHash, sha256};
@@ -23,7 +23,7 @@ use crate::base::units::Iteration;
 use crate::config::Dtype;
 use crate::system::files;
 use crate::system::paths::{RunDir, RunsDir, TrainingDir};
-use crate::train::TrainingProgress;
+use crate::train::{TrainingProgress, UpdatedMasks};
 
 /// The beginning of the first line; a version and the checksum follow.
 const FORMAT: &str = "lth progress snapshot, format 1, SHA-256 ";
@@ -45,8 +45,11 @@ pub struct ProgressHeader {
     dtype: Dtype,
     /// The evaluations until now.
     curve: Curve,
-    /// The lengths in bytes of the files after the header: the state, then the snapshots.
+    /// The lengths in bytes of the files after the header: the state, then the snapshots, then the masks.
     parts: Vec<u64>,
+    /// Whether there are masks: the one now, and the weights that some mask has kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    has_masks: bool,
 }
 
 /// What a progress snapshot is of, beside the progress itself.
@@ -91,6 +94,9 @@ pub fn progress_to_bytes(label: ProgressLabel, progress: &TrainingProgress) -> R
     for snapshot in &progress.snapshots {
         parts.push(snapshot_to_bytes(snapshot)?);
     }
+    if let Some(UpdatedMasks { current, ever_kept }) = &progress.masks {
+        parts.extend([mask_to_bytes(current)?, mask_to_bytes(ever_kept)?]);
+    }
     let header = ProgressHeader {
         label,
         iteration: progress.state.iteration(),
@@ -98,6 +104,7 @@ pub fn progress_to_bytes(label: ProgressLabel, progress: &TrainingProgress) -> R
         dtype,
         curve: progress.curve.clone(),
         parts: parts.iter().map(|part| part.len() as u64).collect(),
+        has_masks: progress.masks.is_some(),
     };
     let mut body = serde_json::to_vec(&header)?;
     body.push(b'\n');
@@ -123,8 +130,15 @@ pub fn progress_from_bytes(bytes: &[u8]) -> Result<(ProgressHeader, TrainingProg
         parts.push(part);
         rest = after;
     }
-    let Some((state, snapshots)) = parts.split_first().filter(|_| rest.is_empty()) else {
-        bail!("its parts are not those of its header")
+    let parts = parts.split_first().filter(|_| rest.is_empty());
+    let (state, snapshots) = parts.context("its parts are not those of its header")?;
+    let (snapshots, masks) = match (header.has_masks, snapshots) {
+        (false, snapshots) => (snapshots, None),
+        (true, [snapshots @ .., current, ever_kept]) => {
+            let masks = UpdatedMasks { current: mask_from_bytes(current)?, ever_kept: mask_from_bytes(ever_kept)? };
+            (snapshots, Some(masks))
+        }
+        (true, _) => bail!("its masks are missing"),
     };
     let state = match header.dtype {
         Dtype::Float32 => LaneState::Float32(snapshot_from_bytes(state)?),
@@ -135,6 +149,7 @@ pub fn progress_from_bytes(bytes: &[u8]) -> Result<(ProgressHeader, TrainingProg
         state,
         curve: header.curve.clone(),
         snapshots: snapshots.iter().map(|part| snapshot_from_bytes(part)).collect::<Result<_>>()?,
+        masks,
         diverged_at: header.diverged_at.map(Iteration),
     };
     Ok((header, progress))
@@ -210,6 +225,7 @@ fn split_line(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
 mod tests {
     use super::*;
     use crate::base::curve::{Evaluation, Score};
+    use crate::base::mask::{LayerMask, Mask};
     use crate::base::tensors::{Float, NamedTensor, Snapshot, TensorMap};
 
     fn state<T: Float>(iteration: u64, value: f64) -> Snapshot<T> {
@@ -227,7 +243,8 @@ mod tests {
     fn progress(state: LaneState) -> TrainingProgress {
         let score = Score { loss: 1.0 / 3.0, accuracy: 0.1 };
         let curve = Curve(vec![Evaluation { iteration: 0, train: score, validation: score, test: score }]);
-        TrainingProgress { state, curve, snapshots: vec![self::state(5, 0.5)], diverged_at: Some(Iteration(6)) }
+        let diverged_at = Some(Iteration(6));
+        TrainingProgress { state, curve, snapshots: vec![self::state(5, 0.5)], masks: None, diverged_at }
     }
 
     fn bytes(progress: &TrainingProgress) -> Vec<u8> {
@@ -255,6 +272,15 @@ mod tests {
             files::write(&path, &bytes).unwrap();
             assert_eq!(read_progress_header(&path).unwrap(), header);
         }
+    }
+
+    #[test]
+    fn progress_of_changing_masks_reads_back_exactly() {
+        let layer = |kept: [bool; 3]| LayerMask { name: "a.weight".into(), shape: vec![3], kept: kept.to_vec() };
+        let mask = |kept| Mask(vec![layer(kept)]);
+        let masks = UpdatedMasks { current: mask([true, false, false]), ever_kept: mask([true, true, false]) };
+        let progress = TrainingProgress { masks: Some(masks), ..progress(LaneState::Float32(state(9, 0.5))) };
+        assert_eq!(progress_from_bytes(&bytes(&progress)).unwrap().1, progress);
     }
 
     #[test]

@@ -62,6 +62,13 @@ impl Mask {
         (either > 0).then(|| both as f64 / either as f64)
     }
 
+    /// Keeps the weights that `other`, a mask of the same network, keeps too.
+    pub fn extend(&mut self, other: &Mask) {
+        for (layer, other) in self.0.iter_mut().zip(&other.0) {
+            layer.kept.iter_mut().zip(&other.kept).for_each(|(kept, &other)| *kept |= other);
+        }
+    }
+
     /// Sets the pruned weights of `tensors` to +0.0 by selection: a product with the mask would leave −0.0 and NaN.
     pub fn apply<T: Float>(&self, tensors: &mut TensorMap<T>) {
         for tensor in &mut tensors.0 {

@@ -26,6 +26,8 @@ pub enum Purpose {
     Criterion,
     /// The images that weights are scored on.
     Score,
+    /// The weights that grow at an update of a mask in training, and the order of weights with equal scores there.
+    MaskUpdates,
     /// The permutation of initial weights within a layer.
     Shuffle,
     /// The noise added to initial weights.
@@ -51,6 +53,7 @@ impl Purpose {
             Self::Mask => "mask",
             Self::Criterion => "criterion",
             Self::Score => "score",
+            Self::MaskUpdates => "mask_updates",
             Self::Shuffle => "shuffle",
             Self::Noise => "noise",
             Self::Direction => "direction",

@@ -120,6 +120,16 @@ impl LaneState {
         }
     }
 
+    /// Returns the state with another iteration.
+    #[must_use]
+    pub fn at_iteration(mut self, iteration: u64) -> Self {
+        match &mut self {
+            Self::Float32(state) => state.iteration = iteration,
+            Self::Float64(state) => state.iteration = iteration,
+        }
+        self
+    }
+
     /// Returns the state in float32, rounded to the nearest, without moments.
     pub fn without_moments(&self) -> Snapshot {
         match self {

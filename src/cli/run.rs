@@ -266,15 +266,16 @@ fn print_stop_by_error(outcome: &RunOutcome, study: &Study, error: &Error, shows
 fn print_resume_command(progress: RunProgress, study: &Study, run_dir: &RunDir, command: &str) {
     let ended = progress.done + progress.diverged;
     let trainings = study.plan.trainings.len();
-    let saved = saved_progress(study, run_dir);
+    let saved = saved_progress(run_dir);
     ui::eprint_line(&format!("interrupted: {ended} of {trainings} training runs are done{saved}. Resume with:"));
     ui::eprint_line(&format!("  {}", resume_command(command)));
 }
 
 /// Returns which progress of training runs is saved, as the end of a sentence; empty if there is none.
-fn saved_progress(study: &Study, run_dir: &RunDir) -> String {
-    let iterations: Vec<u64> = in_progress(run_dir).into_iter().map(|training| training.iteration).collect();
-    let last = with_thousands(study.last_iteration().0);
+fn saved_progress(run_dir: &RunDir) -> String {
+    let trainings = in_progress(run_dir);
+    let last = with_thousands(trainings.iter().map(|training| training.last_iteration).max().unwrap_or_default());
+    let iterations: Vec<u64> = trainings.into_iter().map(|training| training.iteration).collect();
     match iterations.as_slice() {
         [] => String::new(),
         [iteration] => format!(", and one is saved at iteration {} of {last}", with_thousands(*iteration)),

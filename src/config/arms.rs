@@ -12,7 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::allocation::Allocation;
 use super::checker::{Checker, is_positive};
-use super::mask_source::MaskSource;
+use super::mask_source::{MaskSource, TargetSize};
+use super::mask_updates::MaskUpdates;
 use super::mistakes::diagnostic::Diagnostic;
 use super::source_file::{FileWeights, NamedOrFile};
 use super::training_time::TrainingTime;
@@ -20,6 +21,9 @@ use super::weight_source::{RewindOptimizerState, RewindTarget, WeightSource, Wei
 
 /// The arm name that stands for the dense training run of a replicate; no arm of a configuration may have it.
 pub const DENSE_ARM: &str = "dense";
+
+/// The largest `length` of an arm.
+const MAX_LENGTH: u32 = 100;
 
 /// The arms by name, in the order of the file. `A`: `ArmKeys` as written in the file, [`Arm`] after checking.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,8 +39,12 @@ pub struct Arm {
     pub allocation: Option<Allocation>,
     /// The source of the initial weights.
     pub weights: WeightSource,
+    /// How the masks change during training; `None` if they do not.
+    pub mask_updates: Option<MaskUpdates>,
     /// Whether the networks are trained, or only evaluated.
     pub train: bool,
+    /// The length of its training runs, in lengths of `train.iterations`; at least 1.
+    pub length: u32,
     /// Repetitions of this arm within a replicate, at least 1.
     pub repeats: u32,
     /// The only rounds of the arm; `None` for all.
@@ -52,8 +60,9 @@ pub struct Arm {
 pub(super) struct ArmKeys {
     /// The source of the masks.
     mask: MaskSource,
-    /// With the masks `iterative`, `one_shot` and `at_init`: how the number of weights is divided among the layers. Without
-    /// it, as the arm that `like` names, or by the rates and the scope of `[prune]`.
+    /// With the masks `iterative`, `one_shot` and `at_init`, and with `mask_updates` by `gmp`: how the number of weights is
+    /// divided among the layers. Without it, `erk` with `mask_updates`; else as the arm that `like` names, or by the rates
+    /// and the scope of `[prune]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     allocation: Option<Allocation>,
     /// The source of the initial weights: a name, or weights in a file.
@@ -71,9 +80,17 @@ pub(super) struct ArmKeys {
     /// With `noise`: standard deviation of the noise, in standard deviations of the layer's initial weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     noise: Option<f64>,
+    /// How the masks change during training (sparse-to-sparse training); without it, they do not. Other arms that take the
+    /// masks of this one take those at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mask_updates: Option<MaskUpdates>,
     /// Whether the networks are trained. With `false`, mask and weights are evaluated as they are.
     #[serde(default = "default_train", skip_serializing_if = "is_true")]
     train: bool,
+    /// The length of the training runs of this arm, in lengths of `train.iterations`. Learning rates and the times of
+    /// `mask_updates` are stretched; the intervals `evaluate_every` and `every` are not.
+    #[serde(default = "default_length", skip_serializing_if = "is_one")]
+    length: u32,
     /// Repetitions of this arm within a replicate, each with its own random draws.
     #[serde(default = "default_repeats")]
     repeats: u32,
@@ -86,13 +103,25 @@ pub(super) struct ArmKeys {
 }
 
 impl Arm {
-    /// Returns the arms that this one refers to, and the config key of each reference below the arm's table: first the one
+    /// Returns the arms that this one refers to, and the config key of each reference below the arm's table: first those
     /// that its mask or the size of its mask comes from.
     pub fn references(&self) -> Vec<(&str, String)> {
         let of_mask = self.mask.reference().map(|(name, key)| (name, format!("mask.{key}")));
+        let of_updates = self.mask_updates.as_ref().and_then(MaskUpdates::size).and_then(TargetSize::like);
+        let of_updates = of_updates.map(|name| (name, "mask_updates.like".to_owned()));
         let like = self.allocation.as_ref().and_then(Allocation::like);
         let of_allocation = like.map(|name| (name, "allocation.like".to_owned()));
-        of_mask.into_iter().chain(of_allocation).collect()
+        of_mask.into_iter().chain(of_updates).chain(of_allocation).collect()
+    }
+
+    /// Returns the size that the masks have at the end of training, if the arm names one.
+    pub fn size(&self) -> Option<&TargetSize> {
+        self.updated_size().or(self.mask.size())
+    }
+
+    /// Returns the size to which the masks are pruned during training.
+    pub fn updated_size(&self) -> Option<&TargetSize> {
+        self.mask_updates.as_ref()?.size()
     }
 }
 
@@ -150,7 +179,8 @@ fn check_name(key: &str, name: &str, checker: &mut Checker) {
 impl ArmKeys {
     /// Returns the largest number of rounds that the arm may have. `rounds`: rounds of pruning of the experiment.
     fn max_rounds(&self, rounds: u32) -> u64 {
-        self.mask.grid().map_or(u64::from(rounds), |grid| grid.len() as u64)
+        let size = self.mask_updates.as_ref().and_then(MaskUpdates::size).or(self.mask.size());
+        size.and_then(TargetSize::grid).map_or(u64::from(rounds), |grid| grid.len() as u64)
     }
 
     /// Checks that no key belongs to another source of masks or weights, and that no required key is missing. `key` is
@@ -166,7 +196,9 @@ impl ArmKeys {
         for (name, is_given, is_chosen, owner) in keys {
             checker.only_with_owner_unhinted(&format!("{key}.{name}"), is_given, is_chosen, owner);
         }
-        let can_choose_rounds = !matches!(self.mask, MaskSource::Iterative | MaskSource::Dense);
+        let is_pruned_in_training = self.mask_updates.as_ref().is_some_and(|updates| updates.size().is_some());
+        let can_choose_rounds =
+            is_pruned_in_training || !matches!(self.mask, MaskSource::Iterative | MaskSource::Dense);
         let owner = "arms that choose among rounds: one that prunes its own previous round takes every round, and a dense \
                      mask has one";
         checker.only_with_owner_unhinted(&format!("{key}.at"), self.at.is_some(), can_choose_rounds, owner);
@@ -174,10 +206,11 @@ impl ArmKeys {
         let is_evaluated_only = !self.train && self.mask == MaskSource::Iterative;
         let message = "would leave nothing trained to prune: take the mask of a trained arm (`mask = { of = \"…\" }`)";
         checker.require(&format!("{key}.train"), !is_evaluated_only, message);
-        let is_pruned = self.mask == MaskSource::Iterative || self.mask.size().is_some();
-        let owner = "the masks `iterative`, `one_shot` and `at_init`";
+        self.check_mask_updates(key, is_pruned_in_training, checker);
+        let is_pruned = is_pruned_in_training || self.mask == MaskSource::Iterative || self.mask.size().is_some();
+        let owner = "the masks `iterative`, `one_shot` and `at_init`, and to `mask_updates` by `gmp`";
         match &self.mask {
-            MaskSource::Random(other) if self.allocation.is_some() => {
+            MaskSource::Random(other) if self.allocation.is_some() && !is_pruned_in_training => {
                 let message =
                     format!("`{key}.allocation` belongs to {owner}; `random` has the layers of the named arm");
                 let hint = format!("write `mask = {{ at_init = {{ method = \"random\", like = \"{other}\" }} }}`");
@@ -198,6 +231,29 @@ impl ArmKeys {
         checker.push_error(self.weight_source(key));
     }
 
+    /// Checks that mask updates have a training and a mask that they can change. `key` is the path of the arm's table.
+    fn check_mask_updates(&self, key: &str, is_pruned_in_training: bool, checker: &mut Checker) {
+        let is_trained = self.train || self.mask_updates.is_none();
+        checker.require(&format!("{key}.mask_updates"), is_trained, "change masks in training, and `train` is `false`");
+        let is_short = self.train || self.length == 1;
+        checker.require(&format!("{key}.length"), is_short, "is that of training, and `train` is `false`");
+        if is_pruned_in_training && (self.mask == MaskSource::Iterative || self.mask.size().is_some()) {
+            let message = "`gmp` prunes to its own size: it begins with a mask of another arm, a file, or a dense one";
+            let hint = "write `mask = \"dense\"` (or `{ of = \"…\" }`)";
+            checker.push(Diagnostic::new(format!("{key}.mask"), message).hint(hint));
+        }
+        if self.mask == MaskSource::Dense && self.mask_updates.is_some() && !is_pruned_in_training {
+            let message = "a dense mask has no weights to grow: `set`, `rigl` and `static` need a mask that prunes";
+            let hint = "such as `mask = { at_init = { method = \"random\", like = \"…\" } }`";
+            checker.push(Diagnostic::new(format!("{key}.mask"), message).hint(hint));
+        }
+        let late = ("rewind_to", self.rewind_to.is_some());
+        for (name, is_given) in [late, ("lr_from", self.lr_from.is_some())] {
+            let message = "and `length` cannot both be given: a longer training has other learning rates at that time";
+            checker.require(&format!("{key}.{name}"), !is_given || self.length == 1, message);
+        }
+    }
+
     /// Checks the range of every value. `key` is the path of the arm's table.
     fn check_values(&self, key: &str, checker: &mut Checker) {
         let key = |name: &str| format!("{key}.{name}");
@@ -213,6 +269,11 @@ impl ArmKeys {
             checker.require(&key("at"), are_distinct, "names a round twice");
         }
         self.mask.check(&key("mask"), checker);
+        if let Some(updates) = &self.mask_updates {
+            updates.check(&key("mask_updates"), checker);
+        }
+        let is_length = (1..=MAX_LENGTH).contains(&self.length);
+        checker.require(&key("length"), is_length, "must be from 1 to 100");
         if let NamedOrFile::File(FileWeights { file, .. }) = &self.weights {
             file.check(&key("weights.file"), checker);
         }
@@ -251,11 +312,16 @@ impl ArmKeys {
     /// Fails if a key that the source of the weights requires is missing.
     fn resolve(self, key: &str) -> Result<Arm, Diagnostic> {
         let weights = self.weight_source(key)?;
+        let updated_size = self.mask_updates.as_ref().and_then(MaskUpdates::size);
+        let has_size = updated_size.or(self.mask.size()).is_some();
+        let usual = self.mask_updates.as_ref().filter(|_| has_size).map(|_| Allocation::Erk);
         Ok(Arm {
             weights,
             mask: self.mask,
-            allocation: self.allocation,
+            allocation: self.allocation.or(usual),
+            mask_updates: self.mask_updates,
             train: self.train,
+            length: self.length,
             repeats: self.repeats,
             at: self.at,
             every: self.every,
@@ -265,7 +331,7 @@ impl ArmKeys {
 
 impl From<Arm> for ArmKeys {
     fn from(arm: Arm) -> Self {
-        let Arm { mask, allocation, weights, train, repeats, at, every } = arm;
+        let Arm { mask, allocation, weights, mask_updates, train, length, repeats, at, every } = arm;
         let source = match &weights {
             WeightSource::Rewind { .. } => NamedOrFile::Named(WeightSourceKind::Rewind),
             WeightSource::Reinit => NamedOrFile::Named(WeightSourceKind::Reinit),
@@ -289,7 +355,9 @@ impl From<Arm> for ArmKeys {
             rewind_optimizer: rewind.and_then(|target| target.optimizer_state),
             lr_from,
             noise,
+            mask_updates,
             train,
+            length,
             repeats,
             at,
             every,
@@ -308,6 +376,15 @@ fn is_true(option: &bool) -> bool {
 
 fn default_repeats() -> u32 {
     1
+}
+
+fn default_length() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
+fn is_one(length: &u32) -> bool {
+    *length == 1
 }
 
 impl<A: JsonSchema> JsonSchema for Arms<A> {

@@ -170,12 +170,7 @@ impl TryFrom<AtInitKeys> for AtInit {
 
     fn try_from(keys: AtInitKeys) -> Result<Self, String> {
         let AtInitKeys { method, like, cut, steps, score, batch_norm, inverted } = keys;
-        let size = match (like, cut) {
-            (Some(like), None) => TargetSize::Like(like),
-            (None, Some(cut)) => TargetSize::Cut(cut),
-            (None, None) => return Err("it has no size: add `like = \"ARM\"` or `cut = [0.5, 0.8]`".into()),
-            (Some(_), Some(_)) => return Err("`like` and `cut` both give its size: leave one of them out".into()),
-        };
+        let size = TargetSize::of_keys(like, cut)?;
         let name = method.as_str();
         if steps.is_some() && method.default_steps().is_none() {
             return Err(format!("`steps` belongs to `synflow`, `force` and `iterative_snip`, not to `{name}`"));
@@ -200,10 +195,7 @@ impl TryFrom<AtInitKeys> for AtInit {
 impl From<AtInit> for AtInitKeys {
     fn from(mask: AtInit) -> Self {
         let AtInit { scoring: Scoring { method, steps, images, batch_norm, is_inverted }, size } = mask;
-        let (like, cut) = match size {
-            TargetSize::Like(like) => (Some(like), None),
-            TargetSize::Cut(cut) => (None, Some(cut)),
-        };
+        let (like, cut) = size.into_keys();
         let default_steps = method.default_steps();
         Self {
             method,

@@ -51,12 +51,22 @@ impl LrScheduleConfig {
     /// Returns the schedule with every time in iterations. `per_epoch`: iterations in an epoch.
     #[must_use]
     pub(super) fn without_epochs(&self, per_epoch: u64) -> Self {
+        self.map_times(|time| time.without_epochs(per_epoch))
+    }
+
+    /// Returns the schedule of a training that is `factor` times as long.
+    #[must_use]
+    pub(super) fn stretched(&self, factor: u32) -> Self {
+        self.map_times(|time| time.times(factor))
+    }
+
+    /// Returns the schedule with `change` made to every time.
+    fn map_times(&self, change: impl Fn(TrainingTime) -> TrainingTime) -> Self {
         match self {
-            Self::Step { every, gamma } => Self::Step { every: every.without_epochs(per_epoch), gamma: *gamma },
-            Self::MultiStep { milestones, gamma } => Self::MultiStep {
-                milestones: milestones.iter().map(|time| time.without_epochs(per_epoch)).collect(),
-                gamma: *gamma,
-            },
+            Self::Step { every, gamma } => Self::Step { every: change(*every), gamma: *gamma },
+            Self::MultiStep { milestones, gamma } => {
+                Self::MultiStep { milestones: milestones.iter().map(|time| change(*time)).collect(), gamma: *gamma }
+            }
             Self::Constant | Self::Cosine { .. } => self.clone(),
         }
     }

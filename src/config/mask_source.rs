@@ -66,10 +66,7 @@ impl MaskSource {
 
     /// Returns the grid of sizes: the fraction to prune in each round, if it has one.
     pub fn grid(&self) -> Option<&[f64]> {
-        match self.size()? {
-            TargetSize::Cut(grid) => Some(grid),
-            TargetSize::Like(_) => None,
-        }
+        self.size()?.grid()
     }
 
     /// Returns the arm whose mask, or whose number of weights in every layer, is taken over.
@@ -97,6 +94,40 @@ impl MaskSource {
 }
 
 impl TargetSize {
+    /// Returns the size that the keys `like` and `cut` give, one of which must be given.
+    pub(super) fn of_keys(like: Option<String>, cut: Option<Vec<f64>>) -> Result<Self, String> {
+        match (like, cut) {
+            (Some(like), None) => Ok(Self::Like(like)),
+            (None, Some(cut)) => Ok(Self::Cut(cut)),
+            (None, None) => Err("it has no size: add `like = \"ARM\"` or `cut = [0.5, 0.8]`".into()),
+            (Some(_), Some(_)) => Err("`like` and `cut` both give its size: leave one of them out".into()),
+        }
+    }
+
+    /// Returns the keys `like` and `cut`.
+    pub(super) fn into_keys(self) -> (Option<String>, Option<Vec<f64>>) {
+        match self {
+            Self::Like(like) => (Some(like), None),
+            Self::Cut(cut) => (None, Some(cut)),
+        }
+    }
+
+    /// Returns the arm whose mask has the size.
+    pub fn like(&self) -> Option<&str> {
+        match self {
+            Self::Like(arm) => Some(arm),
+            Self::Cut(_) => None,
+        }
+    }
+
+    /// Returns the grid of pruned fractions, one per round.
+    pub fn grid(&self) -> Option<&[f64]> {
+        match self {
+            Self::Cut(grid) => Some(grid),
+            Self::Like(_) => None,
+        }
+    }
+
     /// Checks a grid of pruned fractions. `key` is the path of the table with the size.
     pub(super) fn check(&self, key: &str, checker: &mut Checker) {
         let Self::Cut(grid) = self else { return };

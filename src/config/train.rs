@@ -169,6 +169,18 @@ impl TrainConfig {
         let iterations = self.epochs.saturating_mul(per_epoch).saturating_add(self.iterations);
         Self { iterations, epochs: 0, ..self.clone() }
     }
+
+    /// Returns the configuration of a training that is `factor` times as long: the learning rate falls as many times
+    /// later. Networks are evaluated as often as before.
+    #[must_use]
+    pub fn stretched(&self, factor: u32) -> Self {
+        Self {
+            iterations: self.iterations.saturating_mul(u64::from(factor)),
+            lr_schedule: self.lr_schedule.stretched(factor),
+            warmup: self.warmup.map(|warmup| warmup.times(factor)),
+            ..self.clone()
+        }
+    }
 }
 
 impl TrainKeys {

@@ -29,6 +29,13 @@ impl TrainingTime {
         self.epochs.saturating_mul(per_epoch).saturating_add(self.iterations)
     }
 
+    /// Returns a multiple of the time.
+    #[must_use]
+    pub fn times(self, factor: u32) -> Self {
+        let [epochs, iterations] = [self.epochs, self.iterations].map(|n| n.saturating_mul(u64::from(factor)));
+        Self { epochs, iterations }
+    }
+
     /// Returns the same time, written in iterations only. `per_epoch`: iterations in an epoch.
     #[must_use]
     pub fn without_epochs(self, per_epoch: u64) -> Self {

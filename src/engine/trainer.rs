@@ -7,7 +7,7 @@ use super::optim::Optimizer;
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
 use crate::base::rng::CounterRng;
-use crate::base::tensors::{LaneState, Snapshot};
+use crate::base::tensors::{LaneState, Snapshot, TensorMap};
 use crate::config::{Augment, Dtype, Experiment, MatmulPrecision};
 use crate::data::Split;
 use crate::network::Network;
@@ -108,6 +108,14 @@ pub trait Trainer {
     /// Fails if the number of entries is not the number of lanes, a batch is empty, lanes have batches of different
     /// sizes, or the device fails.
     fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()>;
+
+    /// Returns the gradients of the loss of every lane on its batch, in the order of lanes: of all parameters, also of
+    /// weights that the mask prunes, as an optimizer step would compute them, but without weight decay and clipping.
+    /// Changes nothing.
+    ///
+    /// # Errors
+    /// Fails like [`step`](Self::step).
+    fn gradients(&mut self, batches: &[Batch]) -> Result<Vec<TensorMap>>;
 
     /// Returns loss and accuracy of every lane on a split of the data, in the order of lanes. Waits for the device.
     /// Calls `should_stop` before every block of images, and returns `None` once it returns true.

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{Arm, Arms, DENSE_ARM, Diagnostic, Experiment, MaskSource};
 
-/// Returns the arm that the mask of `arm`, or the size of its mask, comes from.
+/// Returns the arm that the mask of `arm` at the end of training, or the size of that mask, comes from.
 pub(super) fn referenced_arm<'a>(arm: &Arm, arms: &'a Arms) -> Option<&'a Arm> {
-    let (name, _) = arm.mask.reference()?;
-    find(name, arms)
+    let name = match arm.updated_size() {
+        Some(size) => size.like(),
+        None => arm.mask.reference().map(|(name, _)| name),
+    };
+    find(name?, arms)
 }
 
 /// Returns the arm called `name`.
@@ -18,7 +21,8 @@ pub(super) fn find<'a>(name: &str, arms: &'a Arms) -> Option<&'a Arm> {
 /// Returns whether the mask of an arm is dense, directly or through the arms it refers to. The references must be
 /// valid.
 pub(super) fn is_dense(arm: &Arm, arms: &Arms) -> bool {
-    referenced_arm(arm, arms).map_or(arm.mask == MaskSource::Dense, |source| is_dense(source, arms))
+    let is_own = arm.mask == MaskSource::Dense && arm.updated_size().is_none();
+    referenced_arm(arm, arms).map_or(is_own, |source| is_dense(source, arms))
 }
 
 /// Largest number of references from an arm to another, from there to the next, and so on. Each is followed again for
@@ -121,15 +125,30 @@ pub(super) fn rounds(arm: &Arm, experiment: &Experiment) -> Vec<u32> {
 
 /// Returns the rounds that an arm could have. A dense mask has round 0 only; an arm that prunes iteratively has the
 /// rounds of the experiment, from 1, and so has a mask file for each round; a single mask file has round 1; a grid has a
-/// round per entry, from 1; other arms have the rounds of the arm they refer to.
+/// round per entry, from 1; other arms have the rounds of the arm they refer to. Of an arm whose mask is pruned during
+/// training, the size at the end counts.
 pub(super) fn possible_rounds(arm: &Arm, experiment: &Experiment) -> Vec<u32> {
+    let of_mask = rounds_of_mask(arm, experiment);
+    let Some(size) = arm.updated_size() else { return of_mask };
+    let of_size = match (size.grid(), referenced_arm(arm, &experiment.arms)) {
+        (Some(grid), _) => (1..=grid.len() as u32).collect(),
+        (None, Some(source)) => rounds(source, experiment),
+        (None, None) => Vec::new(),
+    };
+    let has_mask = |round: &u32| arm.mask == MaskSource::Dense || of_mask.contains(round);
+    of_size.into_iter().filter(has_mask).collect()
+}
+
+/// Returns the rounds for which there is a mask to start with.
+fn rounds_of_mask(arm: &Arm, experiment: &Experiment) -> Vec<u32> {
     match &arm.mask {
         MaskSource::Dense => vec![0],
         MaskSource::Iterative => (1..=experiment.rounds).collect(),
         MaskSource::File(file) if file.has_rounds() => (1..=experiment.rounds).collect(),
         MaskSource::File(_) => vec![1],
         MaskSource::Of(_) | MaskSource::Random(_) | MaskSource::OneShot(_) | MaskSource::AtInit(_) => {
-            match (arm.mask.grid(), referenced_arm(arm, &experiment.arms)) {
+            let source = arm.mask.reference().and_then(|(name, _)| find(name, &experiment.arms));
+            match (arm.mask.grid(), source) {
                 (Some(grid), _) => (1..=grid.len() as u32).collect(),
                 (None, Some(source)) => rounds(source, experiment),
                 (None, None) => Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use super::prepare::{PrepareContext, prepare_start, target_counts};
 use super::rules::{MaskRule, RewindPoint, StartRule};
@@ -27,9 +27,10 @@ impl AuditError {
 /// Returns an [`AuditError`] if an invariant does not hold.
 macro_rules! invariant {
     ($holds:expr, $($what:tt)+) => {
-        ensure!($holds, AuditError(format!($($what)+)))
+        anyhow::ensure!($holds, $crate::lottery::AuditError::new(&format!($($what)+)))
     };
 }
+pub(super) use invariant;
 
 /// Checks a training run against its rules before its first step: the counts of its mask, the zeros of pruned weights,
 /// and whether mask and `loaded` state (as the trainer holds it) are what the rules say. To be independent of
@@ -104,20 +105,18 @@ fn audit_buffers(rule: &StartRule, replicate: u32, context: PrepareContext<'_>, 
     Ok(())
 }
 
-/// Checks the counts of a mask, and its relation to the masks and weights that it is made from.
+/// Checks the counts of the mask at the start of a training run, and its relation to the masks and weights that it is made from.
 ///
 /// # Errors
 /// Fails with an [`AuditError`] if an invariant does not hold, or with another error if an output of another training
 /// run cannot be read.
 pub fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask) -> Result<()> {
     let artifacts = context.artifacts;
-    invariant!(
-        mask.kept_total() == training.counts.kept,
-        "{} weights kept, {} planned",
-        mask.kept_total(),
-        training.counts.kept
-    );
-    if let Some(layers) = &target_counts(training, context)?.layers {
+    let counts = training.start_counts();
+    invariant!(mask.kept_total() == counts.kept, "{} weights kept, {} planned", mask.kept_total(), counts.kept);
+    // The layers that are like those of another mask are those of the mask at the end.
+    let counts = if *counts == training.counts { target_counts(training, context)? } else { counts.clone() };
+    if let Some(layers) = &counts.layers {
         invariant!(mask.kept_counts() == *layers, "layers keep {:?}, planned {layers:?}", mask.kept_counts());
     }
     match &training.mask {

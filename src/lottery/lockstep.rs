@@ -21,13 +21,13 @@ pub struct LockstepGroup<'a> {
 /// Training runs that share a key are one.
 ///
 /// Training runs can train in lockstep if they have the same depth in the dependency graph, the same engine, the same
-/// starting iteration and the same data order. By the depth, no training run depends on another of its group, and the
+/// first and last iteration, and the same data order. By the depth, no training run depends on another of its group, and the
 /// dependencies between groups have no cycle. By the data order, copies with another one (see
 /// [`TrainingSpec::with_other_data_order`]) do not change the groups of the plan.
 pub fn lockstep_groups(plan: &Plan, lane_count: usize) -> Vec<LockstepGroup<'_>> {
     let mut depths: BTreeMap<&ContentHash, usize> = BTreeMap::new();
     let mut groups: Vec<LockstepGroup<'_>> = Vec::new();
-    // The last group for each combination of depth, engine, start iteration and data order.
+    // The last group for each combination of depth, engine, first and last iteration, and data order.
     let mut open_groups = BTreeMap::new();
     for training in &plan.trainings {
         if depths.contains_key(&training.key) {
@@ -37,7 +37,7 @@ pub fn lockstep_groups(plan: &Plan, lane_count: usize) -> Vec<LockstepGroup<'_>>
         let depth_after = |(key, _)| depths.get(key).map(|depth| depth + 1);
         let depth = training.dependencies().into_iter().filter_map(depth_after).max().unwrap_or(0);
         depths.insert(&training.key, depth);
-        let kind = (depth, training.engine, training.start.iteration(), training.data_order);
+        let kind = (depth, training.engine, training.start.iteration(), training.last_iteration, training.data_order);
         let open = open_groups.get(&kind).copied().filter(|&group: &usize| groups[group].trainings.len() < lane_count);
         let group = open.unwrap_or_else(|| {
             groups.push(LockstepGroup { depth, trainings: Vec::new() });

@@ -48,6 +48,7 @@ mod arm_counts;
 mod arm_graph;
 mod at_init;
 mod audit;
+mod audit_updates;
 mod lineage;
 mod lockstep;
 mod plan;
@@ -66,6 +67,7 @@ pub(crate) mod test_support;
 mod tests;
 mod training;
 mod transform;
+mod update_rule;
 mod validate_arms;
 mod weight_measure;
 mod weight_stats;
@@ -73,10 +75,13 @@ mod weight_stats;
 pub use allocation_files::{AllocationBytes, allocation_file_paths};
 pub use at_init::{ScoredNetwork, Untrained, at_init_mask, at_init_scores, empty_layers};
 pub use audit::{AuditError, audit_end, audit_initial, audit_mask, audit_start, audit_stored_start};
+pub use audit_updates::{audit_update, audit_updated_masks};
 pub use lineage::Lineage;
 pub use lockstep::{LockstepGroup, lockstep_groups};
 pub use plan::{DENSE, Plan};
-pub use prepare::{ArtifactSource, PrepareContext, all_ones, prepare, prepare_start, unmasked_start};
+pub use prepare::{
+    ArtifactSource, PrepareContext, all_ones, prepare, prepare_start, prepare_updates, unmasked_start, update_stream,
+};
 pub use resolved::ResolvedExperiment;
 pub use rules::{Dependency, MaskRule, ReferencePoint, RewindPoint, StartRule};
 pub use search_cost::SearchCost;
@@ -84,5 +89,6 @@ pub use source_files::{FileContents, FileUse, FilesByPath, UnusableFile, paths_o
 pub use study::Study;
 pub use surroundings::Surroundings;
 pub use training::TrainingSpec;
+pub use update_rule::{MaskUpdateRule, UpdateKind};
 pub use weight_measure::WeightMeasure;
 pub use weight_stats::{LayerWeightStats, RANKS, WeightStats, weight_stats};

@@ -10,11 +10,13 @@ use super::arm_graph;
 use super::resolved::ResolvedExperiment;
 use super::rules::{MaskRule, ReferencePoint, RewindPoint, StartRule};
 use super::training::{KeyContent, SharedKeyContent, TrainingSpec};
+use super::update_rule::{MaskUpdateRule, UpdateTimes};
 use super::validate_arms::ValidArms;
+use crate::base::format::with_thousands;
 use crate::base::key::ContentHash;
 use crate::base::units::{Fraction, Iteration, Round};
 use crate::config::{
-    Allocation, Arm, Criterion, Diagnostic, Experiment, MaskSource, PruneConfig, ReferenceWeights,
+    Allocation, Arm, Criterion, Diagnostic, Experiment, MaskSource, MaskUpdates, PruneConfig, ReferenceWeights,
     RewindOptimizerState, TargetSize, TrainingTime, WeightSource,
 };
 use crate::data::WHOLE_VALIDATION;
@@ -103,14 +105,71 @@ pub(super) struct ResolvedArm<'a> {
     source: Option<usize>,
     /// Index of the arm whose masks have the densities of its layers, if these are not known before training.
     layers_like: Option<usize>,
-    /// The number of weights kept.
+    /// The number of weights kept at the end of training.
     counts: ArmCounts,
+    /// The number of weights kept at its start.
+    start_counts: ArmCounts,
+    /// The last iteration of its training runs.
+    last_iteration: Iteration,
     /// The iteration k of the rewind point θₖ: with weights `rewind` its own, with weights `final` 0 (not used), else
     /// that of the arm whose mask it takes, or 0.
     rewind_to: Iteration,
     /// The iteration that its training runs start at: with weights `rewind` that of `rewind_to`, with weights `final`
     /// that of `lr_from`, else that of the arm whose mask it takes, or 0.
     starts_at: Iteration,
+}
+
+impl ResolvedArm<'_> {
+    /// Returns the rule by which the mask of the training run of a replicate and round changes, if it does. `layers_like`:
+    /// the training run whose mask has the densities of the layers, if they are not known before.
+    ///
+    /// # Errors
+    /// Fails if the updates end before they begin, or would have to add weights.
+    fn update_rule(
+        &self,
+        replicate: u32,
+        round: Round,
+        layers_like: Option<ContentHash>,
+        per_epoch: u64,
+    ) -> Result<Option<MaskUpdateRule>, Diagnostic> {
+        let times = UpdateTimes { start: self.starts_at, last: self.last_iteration, per_epoch };
+        let key = format!("arms.{}.mask_updates", self.name);
+        Ok(match &self.arm.mask_updates {
+            None | Some(MaskUpdates::Static) => None,
+            Some(MaskUpdates::Regrow(regrowth)) => Some(MaskUpdateRule::regrow(regrowth, times, &key)?),
+            Some(MaskUpdates::Gmp(pruning)) => {
+                let (start, target) = (self.start_counts.of(replicate, round), self.counts.of(replicate, round));
+                if let Some(problem) = denser_than_start(&start, &target, round, &key) {
+                    return Err(problem);
+                }
+                Some(MaskUpdateRule::prune(pruning, start, layers_like, times, &key)?)
+            }
+        })
+    }
+}
+
+/// Reports a target of gradual pruning that keeps more weights than the mask at the start. `key` is the path of the table.
+fn denser_than_start(
+    start: &RemainingCounts,
+    target: &RemainingCounts,
+    round: Round,
+    key: &str,
+) -> Option<Diagnostic> {
+    let layers = start.layers.iter().flatten().zip(target.layers.iter().flatten());
+    let is_denser_in_a_layer = layers.into_iter().any(|(start, target)| target > start);
+    if target.kept <= start.kept && !is_denser_in_a_layer {
+        return None;
+    }
+    let of = |counts: &RemainingCounts| match &counts.layers {
+        Some(layers) if target.kept <= start.kept => format!("{layers:?} by layer"),
+        _ => with_thousands(counts.kept),
+    };
+    let message = format!(
+        "the mask at round {round} starts with {} weights and would have to end with {}: `gmp` only prunes",
+        of(start),
+        of(target)
+    );
+    Some(Diagnostic::new(key, message).hint("begin with a larger mask, or choose a smaller target or another allocation"))
 }
 
 /// A plan under construction.
@@ -130,7 +189,7 @@ pub(super) struct PlanBuilder<'a> {
     criterion: Criterion,
     /// The reference weights that the configuration asks for; `None` if the criterion needs none.
     reference_weights: Option<ReferenceWeights>,
-    /// The last iteration of every training run.
+    /// The last iteration of a training run of length 1.
     last_iteration: Iteration,
     /// The counts of the dense network.
     dense_counts: RemainingCounts,
@@ -192,18 +251,23 @@ impl<'a> PlanBuilder<'a> {
         let resolved = self.resolved;
         let position = |other: &str| self.arms.iter().position(|resolved| resolved.name == other);
         let source = arm.mask.reference().and_then(|(other, _)| position(other));
-        let counts = match (arm.mask.grid(), source) {
-            (Some(grid), _) => {
-                let sizes = resolved.network.weight_counts();
-                let one_shot = |&fraction: &f64| resolved.pruning.one_shot(Fraction::saturating(fraction), sizes);
-                let counts = grid.iter().map(one_shot);
-                ArmCounts::ByRound(Arc::new(std::iter::once(self.dense_counts.clone()).chain(counts).collect()))
+        let start_counts = match (arm.mask.grid(), source, &arm.mask) {
+            (Some(grid), ..) => self.grid_counts(grid),
+            (None, Some(source), _) => self.arms[source].counts.clone(),
+            (None, None, MaskSource::File(file)) => ArmCounts::of_files(name, file, experiment, arm, resolved)?,
+            (None, None, MaskSource::Dense) if arm.updated_size().is_some() => {
+                let last = arm_graph::rounds(arm, experiment).into_iter().max().unwrap_or(0) as usize;
+                ArmCounts::ByRound(Arc::new(vec![self.dense_counts.clone(); last + 1]))
             }
-            (None, Some(source)) => self.arms[source].counts.clone(),
-            (None, None) => match &arm.mask {
-                MaskSource::File(file) => ArmCounts::of_files(name, file, experiment, arm, resolved)?,
-                _ => ArmCounts::ByRound(Arc::clone(counts_by_round)),
-            },
+            (None, None, _) => ArmCounts::ByRound(Arc::clone(counts_by_round)),
+        };
+        let (source_of_size, counts) = match arm.updated_size() {
+            Some(TargetSize::Cut(grid)) => (None, self.grid_counts(grid)),
+            Some(TargetSize::Like(other)) => {
+                let like = position(other);
+                (like, like.map_or_else(|| start_counts.clone(), |like| self.arms[like].counts.clone()))
+            }
+            None => (source, start_counts.clone()),
         };
         let rounds: Vec<Round> = arm_graph::rounds(arm, experiment).into_iter().map(Round).collect();
         let like = arm.allocation.as_ref().and_then(Allocation::like).and_then(position);
@@ -216,7 +280,7 @@ impl<'a> PlanBuilder<'a> {
         };
         let is_known = rounds.iter().all(|&round| counts.of(1, round).layers.is_some());
         // An arm with the size of another has its layers too, unless the other's come from a ranking of all layers.
-        let like = like.or_else(|| source.filter(|&source| self.arms[source].layers_like.is_some()));
+        let like = like.or_else(|| source_of_size.filter(|&source| self.arms[source].layers_like.is_some()));
         let layers_like = like.filter(|_| !is_known && arm.allocation != Some(Allocation::Global));
         let iteration = |key: &str, time: Option<TrainingTime>| {
             let iteration = time.map_or(0, |time| time.to_iterations(resolved.iterations_per_epoch));
@@ -243,7 +307,41 @@ impl<'a> PlanBuilder<'a> {
                 mask_source.map_or((Iteration(0), Iteration(0)), |arm| (arm.rewind_to, arm.starts_at))
             }
         };
-        Ok(ResolvedArm { name, arm, rounds, source, layers_like, counts, rewind_to, starts_at })
+        let last_iteration = Iteration(experiment.train.iterations.saturating_mul(u64::from(arm.length)));
+        if arm.length > 1 && starts_at > Iteration(0) {
+            let message = format!(
+                "`{name}` starts at iteration {starts_at}, and a longer training has other learning rates at that time"
+            );
+            let hint = "leave `length` out, or name an arm that starts at iteration 0";
+            return Err(Diagnostic::new(format!("arms.{name}.length"), message).hint(hint));
+        }
+        let start_counts = if arm.updated_size().is_some() { start_counts } else { counts.clone() };
+        let resolved_arm = ResolvedArm {
+            name,
+            arm,
+            rounds,
+            source,
+            layers_like,
+            counts,
+            start_counts,
+            last_iteration,
+            rewind_to,
+            starts_at,
+        };
+        for replicate in 1..=experiment.replicates {
+            for &round in &resolved_arm.rounds {
+                resolved_arm.update_rule(replicate, round, None, resolved.iterations_per_epoch)?;
+            }
+        }
+        Ok(resolved_arm)
+    }
+
+    /// Returns the counts of masks that are pruned from the dense network by these fractions, one per round.
+    fn grid_counts(&self, grid: &[f64]) -> ArmCounts {
+        let sizes = self.resolved.network.weight_counts();
+        let one_shot = |&fraction: &f64| self.resolved.pruning.one_shot(Fraction::saturating(fraction), sizes);
+        let counts = grid.iter().map(one_shot);
+        ArmCounts::ByRound(Arc::new(std::iter::once(self.dense_counts.clone()).chain(counts).collect()))
     }
 
     /// Returns the rule for the mask of the training run at `coords`. `previous`: the previous training run of its arm;
@@ -315,7 +413,7 @@ impl<'a> PlanBuilder<'a> {
         if self.arms[index].arm.train {
             return weights;
         }
-        StartRule::Untrained { weights: Box::new(weights), iteration: self.last_iteration }
+        StartRule::Untrained { weights: Box::new(weights), iteration: self.arms[index].last_iteration }
     }
 
     /// Returns the rule for the weights of an arm, whether they are trained or not.
@@ -380,10 +478,16 @@ impl<'a> PlanBuilder<'a> {
     /// Adds a training run and returns its key.
     pub(super) fn add(&mut self, arm: &str, coords: TrainingCoords, mask: MaskRule, start: StartRule) -> ContentHash {
         let TrainingCoords { replicate, repeat, round, .. } = coords;
-        let counts = match coords.arm {
-            Some(index) => self.arms[index].counts.of(replicate, round),
+        let resolved_arm = coords.arm.map(|index| &self.arms[index]);
+        let counts = match resolved_arm {
+            Some(arm) => arm.counts.of(replicate, round),
             None => self.dense_counts.clone(),
         };
+        let length = resolved_arm.map_or(1, |arm| arm.arm.length);
+        let updates = resolved_arm.and_then(|arm| {
+            let like = arm.layers_like.map(|other| self.trainings[self.referred_training(coords, Some(other))].key);
+            arm.update_rule(replicate, round, like, self.resolved.iterations_per_epoch).ok().flatten()
+        });
         let mut own = json!({
             "replicate": replicate,
             "repeat": repeat,
@@ -400,17 +504,28 @@ impl<'a> PlanBuilder<'a> {
         if let Some(pretrained) = self.resolved.files.pretrained_use(replicate) {
             own["pretrained"] = pretrained.content;
         }
-        let engine = self.resolved.engines.select(&self.resolved.expected_per_layer(&counts));
+        if let Some(updates) = &updates {
+            own["updates"] = updates.content(&counts);
+        }
+        if length > 1 {
+            own["length"] = json!(length);
+        }
+        let starts_at = start.iteration();
+        let last_iteration = resolved_arm.map_or(self.last_iteration, |arm| arm.last_iteration);
+        let mean = self.resolved.mean_per_layer(&counts, updates.as_ref(), [starts_at, last_iteration]);
+        let engine = self.resolved.engines.select(&mean);
         let shared = match engine {
             EngineKind::Dense => &self.shared_dense,
             EngineKind::Sparse => &self.shared_sparse,
         };
         let content = KeyContent { shared: Arc::clone(shared), own };
         let key = content.key();
-        self.by_coords.insert(coords, self.trainings.len());
         let arm = arm.to_owned();
-        let training =
-            TrainingSpec { key, content, arm, replicate, repeat, round, mask, start, counts, engine, data_order: 1 };
+        self.by_coords.insert(coords, self.trainings.len());
+        let data_order = 1;
+        let training = TrainingSpec {
+            key, content, arm, replicate, repeat, round, mask, start, updates, length, last_iteration, counts, engine, data_order,
+        };
         self.trainings.push(training);
         key
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::arm_counts::counts_like;
 use super::at_init::{Untrained, at_init_mask};
@@ -12,6 +12,8 @@ use super::source_files::FileUse;
 use super::study::Study;
 use super::training::TrainingSpec;
 use super::transform::{add_noise, constant_sign, shuffle};
+use super::update_rule::{UpdateKind, denser_layers};
+use crate::base::format::with_thousands;
 use crate::base::key::ContentHash;
 use crate::base::mask::{LayerMask, Mask};
 use crate::base::rng::{Generator, Purpose, Stream};
@@ -21,6 +23,7 @@ use crate::config::RewindOptimizerState;
 use crate::engine::Probe;
 use crate::network::{Network, TensorSpec, init_buffers, init_stds, init_weights};
 use crate::prune::{RemainingCounts, ScoreInputs, random_mask};
+use crate::train::UpdateRule;
 
 /// The outputs of finished training runs that others depend on.
 pub trait ArtifactSource {
@@ -276,10 +279,42 @@ fn make_start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareCont
     }
 }
 
-/// Returns the number of weights that the mask of a training run keeps, in every layer if its layers are like those of
+/// Returns the rule by which the mask of a training run changes from `start` on, if it does.
+///
+/// # Errors
+/// Fails if a mask that has the numbers of its layers cannot be read, or if the updates would have to add weights.
+pub fn prepare_updates(
+    training: &TrainingSpec,
+    context: PrepareContext<'_>,
+    start: &Mask,
+) -> Result<Option<UpdateRule>> {
+    let Some(updates) = &training.updates else { return Ok(None) };
+    Ok(Some(match updates.kind {
+        UpdateKind::Regrow { growth, drop, decay, span } => UpdateRule::Regrow { growth, drop, decay, span },
+        UpdateKind::Prune { .. } => {
+            let target = target_counts(training, context)?;
+            let denser = denser_layers(start, &target);
+            ensure!(
+                denser.is_empty(),
+                "it cannot be pruned to {} weights: the mask that it starts with keeps fewer in {} than it has to keep at the \
+                 end",
+                with_thousands(target.kept),
+                denser.join(", ")
+            );
+            UpdateRule::Prune { target }
+        }
+    }))
+}
+
+/// Returns the random stream by which the mask of a training run changes.
+pub fn update_stream(training: &TrainingSpec, context: PrepareContext<'_>) -> Stream {
+    context.stream(training, Purpose::MaskUpdates)
+}
+
+/// Returns the number of weights that the mask of a training run keeps at the end, in every layer if its layers are like those of
 /// another mask.
 pub(super) fn target_counts(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<RemainingCounts> {
-    let Some(other) = training.mask.layers_like() else { return Ok(training.counts.clone()) };
+    let Some(other) = training.layers_like() else { return Ok(training.counts.clone()) };
     let counts = counts_like(&context.artifacts.mask(other)?, training.counts.kept, &context.study.resolved);
     let named = || context.study.plan.get(other).map_or_else(|| other.to_string(), |spec| format!("`{}`", spec.arm));
     counts.map_err(|problem| anyhow!("it cannot have the layer densities of {}: {problem}", named()))

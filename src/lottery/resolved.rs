@@ -3,6 +3,8 @@
 use super::allocation_files::AllocationFiles;
 use super::source_files::SourceFiles;
 use super::surroundings::Surroundings;
+use super::update_rule::{MaskUpdateRule, UpdateKind};
+use crate::base::units::Iteration;
 use crate::config::{DeviceChoice, Diagnostic, Dtype, Experiment};
 use crate::data::{DatasetInfo, ImageCounts};
 use crate::engine::{Conflict, EngineSelector, TrainerSpec, Unsupported};
@@ -94,6 +96,21 @@ impl ResolvedExperiment {
             files,
             allocations,
         })
+    }
+
+    /// Returns the number of weights that each layer keeps on average over a training run with the numbers `counts` at the
+    /// end, between two iterations; the expected number where it depends on trained weights.
+    pub(super) fn mean_per_layer(
+        &self,
+        counts: &RemainingCounts,
+        updates: Option<&MaskUpdateRule>,
+        between: [Iteration; 2],
+    ) -> Vec<u64> {
+        let end = self.expected_per_layer(counts);
+        let Some(MaskUpdateRule { kind: UpdateKind::Prune { start, .. }, .. }) = updates else { return end };
+        let start = self.expected_per_layer(start);
+        let mean = |(start, end): (u64, u64)| updates.map_or(end, |updates| updates.mean([start, end], between));
+        start.into_iter().zip(end).map(mean).collect()
     }
 
     /// Returns the number of weights that each layer keeps; the expected number where it depends on trained weights.

@@ -7,7 +7,6 @@ use super::surroundings::Surroundings;
 use super::training::TrainingSpec;
 use super::validate_arms::validate_arms;
 use crate::base::format::with_thousands;
-use crate::base::units::Iteration;
 use crate::config::{Criterion, Diagnostic, Experiment, TrainConfig, WeightSource};
 use crate::network::even_kernel_warnings;
 
@@ -98,9 +97,16 @@ impl Study {
         training.start.is_trained() || self.resolved.files.is_pretrained() && training.start.is_initial()
     }
 
-    /// Returns the last iteration of every training run.
-    pub fn last_iteration(&self) -> Iteration {
-        Iteration(self.experiment.train.iterations)
+    /// Returns the training configuration of a training run: that of the experiment, stretched to its length.
+    pub fn train_config(&self, training: &TrainingSpec) -> TrainConfig {
+        self.experiment.train.stretched(training.length)
+    }
+
+    /// Returns the number of weights of each layer that a training run computes with, on average over its iterations; the
+    /// expected number where it depends on trained weights.
+    pub fn mean_per_layer(&self, training: &TrainingSpec) -> Vec<u64> {
+        let between = [training.start.iteration(), training.last_iteration];
+        self.resolved.mean_per_layer(&training.counts, training.updates.as_ref(), between)
     }
 }
 

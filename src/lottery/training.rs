@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::rules::{Dependency, MaskRule, ReferencePoint, RewindPoint, StartRule};
+use super::update_rule::{MaskUpdateRule, UpdateKind};
 use crate::base::key::ContentHash;
 use crate::base::rng::{Purpose, Stream};
 use crate::base::units::{Iteration, Round};
@@ -72,7 +73,13 @@ pub struct TrainingSpec {
     pub mask: MaskRule,
     /// The rule for the weights it starts from.
     pub start: StartRule,
-    /// The number of weights that its mask keeps, as far as it is known before training.
+    /// The rule by which its mask changes during training; `None` if it does not.
+    pub updates: Option<MaskUpdateRule>,
+    /// Its length, in lengths of `train.iterations`.
+    pub length: u32,
+    /// The iteration at which it ends.
+    pub last_iteration: Iteration,
+    /// The number of weights that its mask keeps at the end, as far as it is known before training.
     pub counts: RemainingCounts,
     /// The engine that trains it.
     pub engine: EngineKind,
@@ -86,30 +93,53 @@ impl TrainingSpec {
         Stream { repeat: self.data_order - 1, ..Stream::of_replicate(seed, self.replicate, purpose) }
     }
 
+    /// Returns the numbers of weights of its mask at the start of training.
+    pub fn start_counts(&self) -> &RemainingCounts {
+        match &self.updates {
+            Some(MaskUpdateRule { kind: UpdateKind::Prune { start, .. }, .. }) => start,
+            _ => &self.counts,
+        }
+    }
+
+    /// Returns the training run whose mask has the densities of the layers of its mask at the end, if they are not known
+    /// before it is trained.
+    pub(super) fn layers_like(&self) -> Option<&ContentHash> {
+        self.mask.layers_like().or(self.updates.as_ref().and_then(MaskUpdateRule::layers_like))
+    }
+
     /// Returns a copy of the training run that trains the same network from the same state with the same mask, but with
     /// another order of the data.
     #[must_use]
     pub fn with_other_data_order(&self) -> Self {
         // The copy takes the mask of the original, so that nothing is pruned twice. If the original draws θ₀, the copy
         // takes it from the original's entry. Everything else that is drawn before training depends on replicate,
-        // repeat and round, which are equal.
-        let mask = if self.mask == MaskRule::Dense { MaskRule::Dense } else { MaskRule::Of { parent: self.key } };
+        // repeat and round, which are equal. Where updates change the mask, the original's entry has the last one, so that
+        // the copy makes the first one again.
+        let makes_mask_again = self.mask == MaskRule::Dense || self.updates.is_some();
+        let mask = if makes_mask_again { self.mask.clone() } else { MaskRule::Of { parent: self.key } };
+        let mask_content =
+            if makes_mask_again { self.content.own["mask"].clone() } else { mask.content(&Value::Null, &self.counts) };
         let theta_0 = RewindPoint { dense: self.key, iteration: Iteration(0) };
         let start = match &self.start {
             StartRule::Initial => StartRule::Rewind { point: theta_0, moments: RewindOptimizerState::default() },
             other => other.clone(),
         };
         let order = self.data_order + 1;
-        let own = json!({
+        let mut own = json!({
             "replicate": self.replicate,
             "repeat": self.repeat,
             "round": self.round,
             // Needed for dense masks: `mask` and `start` do not identify the original.
             "copy_of": self.key,
-            "mask": mask.content(&Value::Null, &self.counts),
+            "mask": mask_content,
             "start": start.content(),
             "order": order,
         });
+        for name in ["updates", "length"] {
+            if let Some(content) = self.content.own.get(name) {
+                own[name] = content.clone();
+            }
+        }
         let content = KeyContent { shared: Arc::clone(&self.content.shared), own };
         Self {
             key: content.key(),
@@ -152,7 +182,7 @@ impl TrainingSpec {
             MaskRule::OneShot { parent, .. } => outputs.push((parent, Dependency::FinalWeights)),
             MaskRule::Of { parent: key } | MaskRule::Random { like: key } => outputs.push((key, Dependency::Entry)),
         }
-        outputs.extend(self.mask.layers_like().map(|key| (key, Dependency::Entry)));
+        outputs.extend(self.layers_like().map(|key| (key, Dependency::Entry)));
         outputs.extend(self.start.dependency());
         // The weight statistics of a ticket compare its initial weights with the final weights of the dense network.
         if let (MaskRule::Prune { .. } | MaskRule::OneShot { .. }, StartRule::Rewind { point, .. }) =

@@ -2,7 +2,8 @@
 
 use super::arm_graph::{find, is_dense, possible_rounds, rounds, topological_order};
 use crate::config::{
-    Allocation, Arm, Arms, Criterion, Diagnostic, Experiment, MaskSource, ReferenceWeights, WeightSource,
+    Allocation, Arm, Arms, Criterion, Diagnostic, Experiment, MaskSource, MaskUpdates, ReferenceWeights, TargetSize,
+    WeightSource,
 };
 
 /// The arms of an experiment that have been validated, each after the one it refers to, else in the order of the file.
@@ -71,6 +72,7 @@ fn is_random(arm: &Arm, criterion: Criterion) -> bool {
     let has_random_weights =
         matches!(arm.weights, WeightSource::Reinit | WeightSource::Shuffle | WeightSource::Noise { .. });
     has_random_weights
+        || arm.mask_updates.as_ref().is_some_and(MaskUpdates::is_random)
         || match &arm.mask {
             MaskSource::Random(_) => true,
             MaskSource::Iterative | MaskSource::OneShot(_) => criterion.is_random(),
@@ -84,11 +86,12 @@ fn check_not_dense(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Dia
     if !is_dense(arm, &experiment.arms) {
         return None;
     }
-    if let Some((other, reference_key)) = arm.mask.reference().filter(|_| arm.mask.size().is_some()) {
+    let sized = arm.mask.reference().filter(|_| arm.mask.size().is_some());
+    let sized = sized.map(|(other, key)| (other, format!("mask.{key}")));
+    let updated = arm.updated_size().and_then(TargetSize::like).map(|other| (other, "mask_updates.like".to_owned()));
+    if let Some((other, reference_key)) = updated.or(sized) {
         let message = format!("there is nothing to be cut like `{other}`, whose mask is dense");
-        return Some(
-            Diagnostic::new(format!("arms.{name}.mask.{reference_key}"), message).hint("name an arm that prunes"),
-        );
+        return Some(Diagnostic::new(format!("arms.{name}.{reference_key}"), message).hint("name an arm that prunes"));
     }
     let message = format!("`{name}` would train the dense networks once more: a dense mask and initial weights");
     let hint = "the dense networks are trained for every experiment; `reinit` would give others";

@@ -48,12 +48,15 @@ pub const RANKS: usize = 51;
 pub struct WeightStats(pub Vec<LayerWeightStats>);
 
 /// Returns the weight statistics of a dense network or of a ticket: a mask that was pruned by trained weights, with
-/// weights of its rewind point. `None` for other networks, because those of controls with a ticket's mask would repeat
-/// the ticket's.
+/// weights of its rewind point. `None` for other networks: those of controls with a ticket's mask would repeat the ticket's,
+/// and a mask that changes during training is not pruned by trained weights.
 ///
 /// # Errors
 /// Fails if the final weights of the dense training run cannot be read.
 pub fn weight_stats(training: &TrainingSpec, context: PrepareContext<'_>, mask: &Mask) -> Result<Option<WeightStats>> {
+    if training.updates.is_some() {
+        return Ok(None);
+    }
     let trained = match (&training.mask, &training.start) {
         (MaskRule::Dense, StartRule::Initial) => None,
         (MaskRule::Prune { .. } | MaskRule::OneShot { .. }, StartRule::Rewind { point, .. }) => {

@@ -7,9 +7,12 @@ mod allocation;
 mod criterion;
 mod random;
 mod rates;
+mod regrow;
 mod select;
+mod tie_break;
 
 pub use allocation::{AllocatedLayer, AllocationError, allocate};
 pub use criterion::{LayerWeights, scores};
 pub use random::random_mask;
 pub use rates::{PruningRates, RemainingCounts, ScoreInputs};
+pub use regrow::{RegrowScores, regrow};

@@ -7,8 +7,9 @@ use wildmatch::WildMatch;
 
 use super::criterion::{LayerWeights, scores};
 use super::select::{prune_count, prune_lowest};
+use super::tie_break::TieBreak;
 use crate::base::mask::{LayerMask, Mask};
-use crate::base::rng::{CounterRng, Stream, mix};
+use crate::base::rng::Stream;
 use crate::base::tensors::TensorMap;
 use crate::base::units::Fraction;
 use crate::config::{self, Criterion, Diagnostic, RateConfig, Scope};
@@ -135,7 +136,7 @@ impl PruningRates {
     /// has the numbers of the layers, else in one ranking of all layers that are pruned. `scores`: of every weight, by
     /// layer in the mask's order. Ties are broken at random, by `stream`.
     pub fn prune_to(&self, counts: &RemainingCounts, mask: &Mask, scores: &[Vec<f64>], stream: Stream) -> Mask {
-        let tie_break = TieBreak::new(stream);
+        let tie_break = TieBreak::new(stream, 0);
         let mut pruned = mask.clone();
         if let Some(remaining) = &counts.layers {
             let layers = pruned.0.iter_mut().zip(scores).zip(remaining);
@@ -196,24 +197,6 @@ fn prune_across_layers(mask: &mut Mask, included: &[bool], scores: &[Vec<f64>], 
         let layer_kept = &mut mask.0[layer].kept;
         let end = start + layer_kept.len();
         layer_kept.copy_from_slice(&kept[start..end]);
-    }
-}
-
-/// The order in which weights with equal scores are pruned: by a random rank of each weight, keyed by the criterion's
-/// stream (seed, replicate, repeat, round), the layer's index and the weight's index in the layer. Zhou et al. 2019
-/// choose among equal scores at random too; an order by index would prune the first units of a layer, and with scope
-/// `global` the first layer.
-struct TieBreak(CounterRng);
-
-impl TieBreak {
-    fn new(stream: Stream) -> Self {
-        Self(stream.counter_rng())
-    }
-
-    /// Returns the rank of the weight `index` of the layer `layer`; of weights with equal scores, that of the lowest
-    /// rank is pruned first.
-    fn rank(&self, layer: usize, index: usize) -> u64 {
-        mix(self.0.key(0, layer as u64), index as u64)
     }
 }
 

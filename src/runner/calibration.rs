@@ -144,6 +144,7 @@ fn time_steps(
         elementwise: stream(Purpose::Elementwise).counter_rng(),
         start,
         mask,
+        updates: None,
         snapshots_at: &[],
     });
     let mut training = TrainingLoop::start(trainer, train, inputs.collect(), Iteration(u64::MAX))?;

@@ -19,11 +19,11 @@ impl<'a> CostModel<'a> {
     }
 
     /// Returns the number of weights that a training run multiplies in each layer, in network order: all weights with
-    /// the dense engine, the expected number of kept weights with the sparse one.
+    /// the dense engine, the expected number of kept weights with the sparse one, on average over its iterations.
     pub(super) fn effective_counts(self, spec: &TrainingSpec) -> Vec<u64> {
         match spec.engine {
             EngineKind::Dense => self.study.resolved.network.weight_counts().to_vec(),
-            EngineKind::Sparse => self.study.resolved.expected_per_layer(&spec.counts),
+            EngineKind::Sparse => self.study.mean_per_layer(spec),
         }
     }
 

@@ -131,9 +131,12 @@ impl Estimate {
 fn disk_bytes(study: &Study, jobs: &JobPlan<'_>) -> u64 {
     let train = &study.experiment.train;
     let network = &study.resolved.network;
-    let evaluations = train.iterations.div_ceil(train.evaluate_every) + 1;
     // Bit-packed masks, curves, and about 4 kB of files that describe the entry.
-    let always = network.weights_total() / 8 + 400 * evaluations + 4096;
+    let always = |spec: &TrainingSpec| {
+        let evaluations = spec.last_iteration.0.div_ceil(train.evaluate_every) + 1;
+        let masks = if spec.updates.is_some() { 3 } else { 1 };
+        masks * network.weights_total() / 8 + 400 * evaluations + 4096
+    };
     let parameters: u64 = network.parameters().iter().map(|parameter| parameter.len() as u64).sum();
     // The weights, and each moment of the optimizer.
     let arrays_per_snapshot = 1 + Optimizer::new(train).moment_count() as u64;
@@ -141,7 +144,7 @@ fn disk_bytes(study: &Study, jobs: &JobPlan<'_>) -> u64 {
         let arrays = retention.snapshots_at.len() as u64 * arrays_per_snapshot
             + u64::from(retention.keeps_final_weights())
             + u64::from(node.spec.start == StartRule::Initial);
-        always + 4 * parameters * arrays
+        always(node.spec) + 4 * parameters * arrays
     };
     jobs.graph.nodes.iter().zip(&jobs.retentions).map(bytes).sum()
 }

@@ -48,23 +48,24 @@ pub(super) struct JobPlan<'a> {
 /// missing although a job depends on them or they are pinned. A rerun is a job too, so that reruns may need reruns of
 /// their own parents.
 ///
-/// `keep` says which weights are kept. `stored` has the outcome of each node that is in the store. `last` is the last
-/// iteration of a whole training run.
+/// `keep` says which weights are kept. `stored` has the outcome of each node that is in the store.
 pub(super) fn plan_jobs<'a>(
     graph: TrainingGraph<'a>,
     keep: KeepWeights,
     stored: Vec<Option<Outcome>>,
     index: &dyn StoreIndex,
-    last: Iteration,
 ) -> JobPlan<'a> {
     let retentions = Retention::of_graph(&graph, keep);
-    let first_run = |node: &Node<'_>| Job { is_rerun: false, from: first_iteration(node, index, last), until: last };
+    let first_run = |node: &Node<'_>| {
+        let until = node.spec.last_iteration;
+        Job { is_rerun: false, from: first_iteration(node, index, until), until }
+    };
     let nodes = graph.nodes.iter().zip(&stored);
     let mut jobs: Vec<Option<Job>> = nodes.map(|(node, outcome)| outcome.is_none().then(|| first_run(node))).collect();
     // Children come after their parents, so one pass in reverse order finds every rerun.
     for node in (0..graph.nodes.len()).rev() {
         if stored[node] == Some(Outcome::Done) {
-            jobs[node] = rerun(&graph.nodes[node], &retentions[node], &jobs, index, last);
+            jobs[node] = rerun(&graph.nodes[node], &retentions[node], &jobs, index);
         }
     }
     JobPlan { graph, retentions, jobs, stored }
@@ -77,8 +78,8 @@ fn rerun(
     retention: &Retention,
     jobs: &[Option<Job>],
     index: &dyn StoreIndex,
-    last: Iteration,
 ) -> Option<Job> {
+    let last = node.spec.last_iteration;
     let mut needed: Vec<Dependency> =
         node.children.iter().filter(|(child, _)| jobs[*child].is_some()).map(|(_, dependency)| *dependency).collect();
     needed.extend(retention.is_pinned.then_some(Dependency::FinalWeights));

@@ -10,7 +10,7 @@ use super::events::{Event, TrainingId};
 use super::jobs::StoreIndex as _;
 use super::retention::Retention;
 use super::scheduler::Task;
-use super::store::{Store, StoredTraining, TrainingOutputs};
+use super::store::{Store, StoredTraining, TrainingOutputs, UpdatedMaskFiles};
 use crate::artifacts::Timing;
 use crate::base::key::ContentHash;
 use crate::base::mask::Mask;
@@ -21,11 +21,14 @@ use crate::base::units::Iteration;
 use crate::data::Dataset;
 use crate::engine::Probe;
 use crate::lottery::{
-    Dependency, PrepareContext, StartRule, TrainingSpec, audit_end, audit_start, empty_layers, prepare, weight_stats,
+    Dependency, PrepareContext, StartRule, TrainingSpec, audit_end, audit_start, audit_update, audit_updated_masks,
+    empty_layers, prepare, prepare_updates, update_stream, weight_stats,
 };
 use crate::system::retry::with_retries;
 use crate::system::{files, machine};
-use crate::train::{BatchSampler, LaneInput, TrainedLane, TrainingEnd, TrainingProgress};
+use crate::train::{
+    BatchSampler, LaneInput, MaskUpdate, MaskUpdates, TrainedLane, TrainingEnd, TrainingProgress, UpdateRule, UpdatedMasks,
+};
 
 /// The result of looking a task up in the store.
 pub(super) enum Lookup<'t> {
@@ -86,7 +89,10 @@ pub(super) struct PreparedTraining<'a> {
     context: &'a RunContext<'a>,
     /// Shared with the worker, which is borrowed mutably while it trains.
     probe: Rc<dyn Probe>,
+    /// The mask at the start of training.
     mask: Mask,
+    /// The rule by which it changes.
+    update_rule: Option<UpdateRule>,
     start: Snapshot,
 }
 
@@ -94,8 +100,12 @@ impl<'a> PreparedTraining<'a> {
     /// Makes the mask and the starting state of a training run.
     pub(super) fn new(outputs: MissingOutputs<'a>, context: &'a RunContext<'a>, probe: &Rc<dyn Probe>) -> Result<Self> {
         let prepare_context = PrepareContext { study: context.study, artifacts: context.store, probe: &**probe };
-        let (mask, start) = with_retries(|| prepare(outputs.task.spec, prepare_context))
-            .context("could not prepare the training run")?;
+        let prepared = with_retries(|| {
+            let (mask, start) = prepare(outputs.task.spec, prepare_context)?;
+            let update_rule = prepare_updates(outputs.task.spec, prepare_context, &mask)?;
+            Ok((mask, start, update_rule))
+        });
+        let (mask, start, update_rule) = prepared.context("could not prepare the training run")?;
         let empty = empty_layers(&mask);
         if let Some(method) = outputs.task.spec.mask.pruning_method().filter(|_| !empty.is_empty()) {
             let id = TrainingId::of(outputs.task.spec);
@@ -103,7 +113,7 @@ impl<'a> PreparedTraining<'a> {
             let message = format!("warning: {id}: {method} leaves no weight in {layers}; it is trained all the same");
             context.sink.on_event(&Event::Message(&message));
         }
-        Ok(Self { outputs, context, probe: Rc::clone(probe), mask, start })
+        Ok(Self { outputs, context, probe: Rc::clone(probe), mask, update_rule, start })
     }
 
     /// Returns the key of the training run.
@@ -139,7 +149,8 @@ impl<'a> PreparedTraining<'a> {
         let snapshots: Option<Vec<Snapshot>> = due.map(|at| taken(at).cloned()).collect();
         let snapshots = snapshots.context("it has no snapshot at a rewind point")?;
         if progress.diverged_at.is_none() {
-            audit_end(&self.mask, &progress.state.without_moments())?;
+            let mask = progress.masks.as_ref().map_or(&self.mask, |masks| &masks.current);
+            audit_end(mask, &progress.state.without_moments())?;
         }
         Ok(TrainingProgress { snapshots, ..progress })
     }
@@ -152,7 +163,7 @@ impl<'a> PreparedTraining<'a> {
     /// Returns the iteration to end at: the last one, or that of the last missing snapshot.
     pub(super) fn last_iteration(&self) -> Iteration {
         let last_snapshot = if self.outputs.must_reach_end { None } else { self.outputs.snapshots_at.last().copied() };
-        last_snapshot.unwrap_or(self.context.study.last_iteration())
+        last_snapshot.unwrap_or(self.spec().last_iteration)
     }
 
     /// Returns the input with which lane `lane` trains this training run. In another lane than its own, where it only
@@ -166,8 +177,26 @@ impl<'a> PreparedTraining<'a> {
             elementwise: stream(Purpose::Elementwise).counter_rng(),
             start: &self.start,
             mask: &self.mask,
+            updates: self.updates(),
             snapshots_at: if lane == self.lane() { &self.outputs.snapshots_at } else { &[] },
         }
+    }
+
+    /// Returns the updates of the mask.
+    fn updates(&self) -> Option<MaskUpdates<'_>> {
+        let rule = self.spec().updates.as_ref()?;
+        Some(MaskUpdates {
+            rule: self.update_rule.as_ref()?,
+            schedule: rule.schedule,
+            start: &self.mask,
+            pruning: &self.context.study.resolved.pruning,
+            stream: update_stream(self.spec(), self.prepare_context()),
+        })
+    }
+
+    /// Audits an update of the mask; `loaded` is the state that the trainer has after it.
+    pub(super) fn audit_update(&self, update: &MaskUpdate, loaded: &Snapshot) -> Result<()> {
+        audit_update(self.spec(), update, loaded)
     }
 
     /// Audits the state that the trainer has before the first step.
@@ -180,11 +209,17 @@ impl<'a> PreparedTraining<'a> {
         let (outcome, trained) = match end {
             TrainingEnd::AuditFailed(error) => return Err(error),
             TrainingEnd::Diverged(curve, Iteration(iteration)) => {
-                let trained = TrainedLane { curve, snapshots: Vec::new(), final_state: Snapshot::default() };
+                let (snapshots, final_state) = (Vec::new(), Snapshot::default());
+                // Its mask is the one that it starts with: it has no result with another.
+                let masks = self.update_rule.as_ref().map(|_| UpdatedMasks::new(&self.mask));
+                let trained = TrainedLane { curve, snapshots, final_state, masks };
                 (Outcome::Diverged { iteration }, trained)
             }
             TrainingEnd::Trained(trained) => {
-                audit_end(&self.mask, &trained.final_state)?;
+                if let Some(masks) = trained.masks.as_ref().filter(|_| self.outputs.must_reach_end) {
+                    audit_updated_masks(self.spec(), self.prepare_context(), &self.mask, masks)?;
+                }
+                audit_end(trained.mask(&self.mask), &trained.final_state)?;
                 (Outcome::Done, trained)
             }
         };
@@ -204,7 +239,8 @@ impl<'a> PreparedTraining<'a> {
         let final_state = trained.final_state.weights_and_buffers();
         let outputs = TrainingOutputs {
             outcome: outcome.clone(),
-            mask: &self.mask,
+            mask: trained.mask(&self.mask),
+            updated: trained.masks.as_ref().map(|masks| UpdatedMaskFiles { start: &self.mask, ever_kept: &masks.ever_kept }),
             curve: &trained.curve,
             start: (self.spec().start == StartRule::Initial).then_some(&self.start.weights),
             final_state: is_done.then_some(&final_state),
@@ -214,7 +250,7 @@ impl<'a> PreparedTraining<'a> {
             timing: timing.clone(),
         };
         with_retries(|| self.context.store.save(self.spec(), &outputs))?;
-        let weights_kept = self.mask.kept_counts();
+        let weights_kept = trained.mask(&self.mask).kept_counts();
         Ok(StoredTraining { outcome, curve: trained.curve, weights_kept, profile, timing: Some(timing) })
     }
 
@@ -249,7 +285,7 @@ impl<'a> PreparedTraining<'a> {
         store.load(self.spec())?.ok_or_else(|| anyhow!("its entry is damaged"))
     }
 
-    fn spec(&self) -> &'a TrainingSpec {
+    pub(super) fn spec(&self) -> &'a TrainingSpec {
         self.outputs.task.spec
     }
 

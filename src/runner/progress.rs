@@ -80,7 +80,7 @@ impl<'a> GroupProgress<'a> {
             self.seconds_before = loaded[0].0;
             self.last = Some(iteration);
             let id = self.id();
-            let of = with_thousands(self.context.study.last_iteration().0);
+            let of = with_thousands(self.trainings[0].spec().last_iteration.0);
             let message = format!("{id}: resumed at iteration {} of {of}", with_thousands(iteration));
             self.context.sink.on_event(&Event::Message(&message));
             return Ok(());
@@ -111,7 +111,7 @@ impl<'a> GroupProgress<'a> {
                 key: *prepared.key(),
                 training: prepared.id().to_string(),
                 copy_of: prepared.copy_of(),
-                last_iteration: self.context.study.last_iteration().0,
+                last_iteration: prepared.spec().last_iteration.0,
                 place: self.place(prepared),
                 seconds: self.seconds(),
             };

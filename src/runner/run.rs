@@ -96,7 +96,7 @@ impl<'a> Runner<'a> {
         let group_cost = |&(group, steps): &(usize, u64)| costs.group_nanoseconds(&jobs.graph.lanes(group), steps);
         let cost = steps_by_group.iter().map(group_cost).sum();
         let workers = self.workers.min(steps_by_group.len());
-        let training_cost = |spec: &TrainingSpec| costs.nanoseconds(spec, self.context.study.last_iteration().0);
+        let training_cost = |spec: &TrainingSpec| costs.nanoseconds(spec, spec.last_iteration.0);
         let repeats = Repeats { ended: 0, all: jobs.jobs.iter().flatten().filter(|job| job.is_rerun).count() };
         let scheduler = Scheduler::new(jobs, training_cost, self.keep == KeepWeights::Needed);
         self.announce(scheduler.progress(), iterations, cost, workers);
@@ -149,7 +149,7 @@ impl<'a> Runner<'a> {
         let results: Vec<Option<StoredTraining>> =
             graph.nodes.iter().map(|node| self.load(node.spec)).collect::<Result<_>>()?;
         let stored = results.iter().map(|result| result.as_ref().map(|result| result.outcome.clone())).collect();
-        let jobs = plan_jobs(graph, self.keep, stored, self.context.store, self.context.study.last_iteration());
+        let jobs = plan_jobs(graph, self.keep, stored, self.context.store);
         let jobs = jobs.select(self.selection);
         Ok((jobs, results.into_iter().map(|result| result.map(Arc::new)).collect()))
     }

@@ -42,7 +42,10 @@ pub struct StoredTraining {
 /// The outputs of a training run that [`Store::save`] writes.
 pub(super) struct TrainingOutputs<'a> {
     pub(super) outcome: Outcome,
+    /// The mask at the end of training.
     pub(super) mask: &'a Mask,
+    /// The other masks of a training run whose mask is updated.
+    pub(super) updated: Option<UpdatedMaskFiles<'a>>,
     pub(super) curve: &'a Curve,
     /// The initial weights θ₀; `None` for training runs that start from other weights.
     pub(super) start: Option<&'a TensorMap>,
@@ -55,6 +58,14 @@ pub(super) struct TrainingOutputs<'a> {
     /// Whether the final weights are written; if not, the manifest still has their checksum.
     pub(super) keeps_final_weights: bool,
     pub(super) timing: Timing,
+}
+
+/// The masks, beside that at the end, of a training run whose mask is updated.
+pub(super) struct UpdatedMaskFiles<'a> {
+    /// The mask at the start of training.
+    pub(super) start: &'a Mask,
+    /// The weights that some mask kept.
+    pub(super) ever_kept: &'a Mask,
 }
 
 /// The store of training runs in a folder of runs.
@@ -108,7 +119,7 @@ impl Store {
         let graph = TrainingGraph::new(&study.plan, study.resolved.lanes);
         let outcome = |node: &Node<'_>| Ok(self.load(node.spec)?.map(|stored| stored.outcome));
         let stored = graph.nodes.iter().map(outcome).collect::<Result<_>>()?;
-        Ok(plan_jobs(graph, study.experiment.run.keep, stored, self, study.last_iteration()))
+        Ok(plan_jobs(graph, study.experiment.run.keep, stored, self))
     }
 
     /// Returns whether every training run of a plan has an entry, complete or diverged. Does not read the entries: some
@@ -156,6 +167,10 @@ impl Store {
         };
         write(TrainingDir::CURVE, &serde_json::to_vec(outputs.curve)?, true)?;
         write(TrainingDir::MASK, &mask_to_bytes(outputs.mask)?, true)?;
+        if let Some(UpdatedMaskFiles { start, ever_kept }) = outputs.updated {
+            write(TrainingDir::START_MASK, &mask_to_bytes(start)?, true)?;
+            write(TrainingDir::EVER_KEPT, &mask_to_bytes(ever_kept)?, true)?;
+        }
         if let Some(start) = outputs.start {
             write(TrainingDir::INITIAL_WEIGHTS, &tensors_to_bytes(start)?, true)?;
         }
@@ -216,6 +231,24 @@ impl Store {
             files::write(&entry.manifest_file(), &manifest.to_bytes()?)?;
         }
         Ok(())
+    }
+
+    /// Returns the mask that a training run started with.
+    ///
+    /// # Errors
+    /// Fails if it is not stored, or damaged.
+    pub(super) fn start_mask(&self, spec: &TrainingSpec) -> Result<Mask> {
+        let name = if spec.updates.is_some() { TrainingDir::START_MASK } else { TrainingDir::MASK };
+        self.read_file(&spec.key, name, mask_from_bytes)
+    }
+
+    /// Returns the weights that some mask of a training run kept.
+    ///
+    /// # Errors
+    /// Fails if they are not stored, or damaged.
+    pub(super) fn ever_kept(&self, spec: &TrainingSpec) -> Result<Mask> {
+        let name = if spec.updates.is_some() { TrainingDir::EVER_KEPT } else { TrainingDir::MASK };
+        self.read_file(&spec.key, name, mask_from_bytes)
     }
 
     fn manifest(&self, key: &ContentHash) -> Result<EntryManifest> {

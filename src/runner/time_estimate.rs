@@ -197,13 +197,7 @@ mod tests {
         let study = study(&sets);
         let graph = TrainingGraph::new(&study.plan, study.resolved.lanes);
         let stored = vec![None; graph.nodes.len()];
-        let jobs = plan_jobs(
-            graph,
-            KeepWeights::Needed,
-            stored,
-            &Store { runs: RunsDir("nowhere".into()) },
-            study.last_iteration(),
-        );
+        let jobs = plan_jobs(graph, KeepWeights::Needed, stored, &Store { runs: RunsDir("nowhere".into()) });
         let timings = Timings { samples: samples.to_vec(), measured_in: None };
         estimate_time(&timings, CostModel::new(&study), &jobs, workers).unwrap()
     }

@@ -1,7 +1,7 @@
 //! The worker: runs lockstep groups in one thread, with the trainers that it builds for them.
 //!
 //! Its steps for each training run of a group: lock, look up in the store, prepare, audit, resume, train, audit,
-//! save.
+//! save. Updates of masks are audited as they are made.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -202,7 +202,9 @@ impl<'a, 'p> Worker<'a, 'p> {
         let trainings = prepared.iter().map(|(_, training)| training).collect();
         let mut progress = GroupProgress::new(context, trainings, locks, lane_count, end);
         let inputs = (0..lane_count).map(|lane| in_lane(lane).lane_input(lane, dataset)).collect();
-        let mut training = TrainingLoop::start(trainer.as_mut(), &context.study.experiment.train, inputs, end)?;
+        // All members of a group have the same length.
+        let train = context.study.train_config(group.lanes[0]);
+        let mut training = TrainingLoop::start(trainer.as_mut(), &train, inputs, end)?;
         let mut has_passed = true;
         for lane in 0..lane_count {
             if let Err(error) = in_lane(lane).audit_start(&training.loaded(lane)?) {
@@ -234,6 +236,12 @@ impl<'a, 'p> Worker<'a, 'p> {
                 break;
             }
             let steps = training.step()?.0.saturating_sub(first_iteration);
+            for update in training.take_mask_updates() {
+                if let Err(error) = in_lane(update.lane).audit_update(&update, &training.loaded(update.lane)?) {
+                    training.fail_audit(update.lane, error);
+                    has_passed = false;
+                }
+            }
             if steps.is_multiple_of(PROGRESS_EVERY) || steps == group.steps {
                 context.sink.on_event(&Event::Stepped { worker: *index, iteration: steps });
             }

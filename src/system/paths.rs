@@ -120,8 +120,12 @@ pub struct TrainingDir(pub PathBuf);
 impl TrainingDir {
     /// The initial weights θ₀, of dense training runs only. Every arm of the replicate that rewinds to θ₀ reads them.
     pub const INITIAL_WEIGHTS: &str = "start.safetensors";
-    /// The mask, one bit per weight.
+    /// The mask, one bit per weight: that at the end of training if it changes.
     pub const MASK: &str = "mask.safetensors";
+    /// The mask at the start of training, of training runs whose mask changes only.
+    pub const START_MASK: &str = "start_mask.safetensors";
+    /// The weights that some mask kept, of training runs whose mask changes only.
+    pub const EVER_KEPT: &str = "ever_kept.safetensors";
     /// The final weights, as long as another training run needs them or `run.keep` keeps them.
     pub const FINAL_WEIGHTS: &str = "final.safetensors";
     /// The evaluations of the training run.
@@ -171,6 +175,8 @@ impl TrainingDir {
         let fixed = [
             Self::INITIAL_WEIGHTS,
             Self::MASK,
+            Self::START_MASK,
+            Self::EVER_KEPT,
             Self::FINAL_WEIGHTS,
             Self::CURVE,
             Self::STABILITY,

@@ -2,10 +2,14 @@
 //! evaluate. And `robustness`, which measures a trained network. Independent of arms and files.
 
 mod lr_schedule;
+mod mask_updates;
 pub mod robustness;
 mod sampler;
 mod training_loop;
 
 pub use lr_schedule::{LrSchedule, validate_lr_schedule};
+pub use mask_updates::{MaskUpdates, UpdateRule, UpdateSchedule, drop_fraction};
 pub use sampler::{BatchSampler, iterations_per_epoch};
-pub use training_loop::{LaneInput, TrainedLane, TrainingEnd, TrainingLoop, TrainingProgress};
+pub use training_loop::{
+    LaneInput, MaskUpdate, TrainedLane, TrainingEnd, TrainingLoop, TrainingProgress, UpdatedMasks,
+};

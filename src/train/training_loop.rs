@@ -3,11 +3,12 @@
 use anyhow::{Error, Result, bail, ensure};
 
 use super::lr_schedule::LrSchedule;
+use super::mask_updates::MaskUpdates;
 use super::sampler::BatchSampler;
 use crate::base::curve::{Curve, Evaluation};
 use crate::base::mask::Mask;
 use crate::base::rng::CounterRng;
-use crate::base::tensors::{LaneState, Snapshot};
+use crate::base::tensors::{LaneState, Snapshot, TensorMap};
 use crate::base::units::Iteration;
 use crate::config::TrainConfig;
 use crate::data::Split;
@@ -21,8 +22,10 @@ pub struct LaneInput<'a> {
     pub elementwise: CounterRng,
     /// The state to start from. All lanes start at the same iteration.
     pub start: &'a Snapshot,
-    /// The weights to keep.
+    /// The weights to keep, at first if there are updates.
     pub mask: &'a Mask,
+    /// The updates of the mask during training.
+    pub updates: Option<MaskUpdates<'a>>,
     /// Iterations to return a snapshot of, in ascending order. The final state is returned in any case.
     pub snapshots_at: &'a [Iteration],
 }
@@ -35,6 +38,43 @@ pub struct TrainedLane {
     pub snapshots: Vec<Snapshot>,
     /// The state at the end.
     pub final_state: Snapshot,
+    /// The masks that updates led to; `None` without updates.
+    pub masks: Option<UpdatedMasks>,
+}
+
+/// The masks of a training run whose mask is updated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpdatedMasks {
+    /// The mask now.
+    pub current: Mask,
+    /// The weights that some mask has kept since the start.
+    pub ever_kept: Mask,
+}
+
+impl UpdatedMasks {
+    /// Returns the masks before the first update of `mask`.
+    pub fn new(mask: &Mask) -> Self {
+        Self { current: mask.clone(), ever_kept: mask.clone() }
+    }
+}
+
+impl TrainedLane {
+    /// Returns the mask at the end of a training run that started with `start`.
+    pub fn mask<'m>(&'m self, start: &'m Mask) -> &'m Mask {
+        self.masks.as_ref().map_or(start, |masks| &masks.current)
+    }
+}
+
+/// An update of a mask.
+pub struct MaskUpdate {
+    /// The lane.
+    pub lane: usize,
+    /// The iteration of the update: that of the step that it follows or replaces.
+    pub iteration: Iteration,
+    /// The mask before it.
+    pub before: Mask,
+    /// The mask after it.
+    pub after: Mask,
 }
 
 /// The way a training run ended.
@@ -57,6 +97,8 @@ pub struct TrainingProgress {
     pub curve: Curve,
     /// The snapshots at [`LaneInput::snapshots_at`] that have been taken, in its order.
     pub snapshots: Vec<Snapshot>,
+    /// The masks that updates led to; `None` without updates.
+    pub masks: Option<UpdatedMasks>,
     /// The iteration at which the training run diverged, while others of its lockstep group go on; else `None`.
     pub diverged_at: Option<Iteration>,
 }
@@ -68,6 +110,8 @@ struct LaneOutputs {
     curve: Curve,
     /// The requested snapshots until now.
     snapshots: Vec<Snapshot>,
+    /// The masks that updates led to; `None` without updates.
+    masks: Option<UpdatedMasks>,
     /// The result, once the training run has ended. While other lanes go on, the trainer still steps this one, without
     /// effect.
     result: Option<TrainingEnd>,
@@ -82,7 +126,7 @@ struct LaneOutputs {
 /// loop {
 ///     training.evaluate_and_snapshot(…)?;                // what is due at this iteration
 ///     if training.has_ended() { break }
-///     training.step()?;                                  // here `progress` can be taken
+///     training.step()?;                                  // and audit `take_mask_updates`; here `progress` can be taken
 /// }
 /// training.finish()                                      // the result of each lane
 /// ```
@@ -91,6 +135,8 @@ pub struct TrainingLoop<'a> {
     config: &'a TrainConfig,
     inputs: Vec<LaneInput<'a>>,
     lanes: Vec<LaneOutputs>,
+    /// The updates of masks since [`TrainingLoop::take_mask_updates`].
+    mask_updates: Vec<MaskUpdate>,
     /// The batch of each lane; its memory is used again for every step.
     batches: Vec<Batch>,
     /// The learning rate of each lane.
@@ -127,7 +173,8 @@ impl<'a> TrainingLoop<'a> {
         Ok(Self {
             // All lanes have the same data and the same training configuration.
             schedule: LrSchedule::new(config, inputs[0].order.batches_per_epoch()),
-            lanes: inputs.iter().map(|_| LaneOutputs::default()).collect(),
+            lanes: inputs.iter().map(LaneOutputs::of).collect(),
+            mask_updates: Vec::new(),
             batches: inputs.iter().map(batch).collect(),
             learning_rates: vec![0.0; count],
             trainer,
@@ -171,6 +218,7 @@ impl<'a> TrainingLoop<'a> {
             state: self.trainer.state(lane)?,
             curve: curve.clone(),
             snapshots: outputs.snapshots.clone(),
+            masks: outputs.masks.clone(),
             diverged_at,
         })
     }
@@ -182,14 +230,20 @@ impl<'a> TrainingLoop<'a> {
     pub fn resume(&mut self, progress: Vec<TrainingProgress>) -> Result<()> {
         let iteration = progress.first().map_or(self.iteration, |progress| Iteration(progress.state.iteration()));
         ensure!(progress.len() == self.lanes.len() && iteration >= self.iteration, "progress of other training runs");
-        for (lane, TrainingProgress { state, curve, snapshots, diverged_at }) in progress.into_iter().enumerate() {
+        for (lane, progress) in progress.into_iter().enumerate() {
+            let TrainingProgress { state, curve, snapshots, masks, diverged_at } = progress;
             ensure!(state.iteration() == iteration.0, "lockstep training runs at different iterations");
-            self.trainer.resume(lane, &state, self.inputs[lane].mask)?;
+            ensure!(masks.is_some() == self.lanes[lane].masks.is_some(), "progress with other updates of the mask");
+            let mask = masks.as_ref().map_or(self.inputs[lane].mask, |masks| &masks.current);
+            self.trainer.resume(lane, &state, mask)?;
             self.lanes[lane] = match diverged_at {
-                None => LaneOutputs { curve, snapshots, result: None },
-                Some(at) => {
-                    LaneOutputs { result: Some(TrainingEnd::Diverged(curve, at)), snapshots, curve: Curve::default() }
-                }
+                None => LaneOutputs { curve, snapshots, masks, result: None },
+                Some(at) => LaneOutputs {
+                    result: Some(TrainingEnd::Diverged(curve, at)),
+                    snapshots,
+                    masks,
+                    curve: Curve::default(),
+                },
             };
         }
         self.iteration = iteration;
@@ -223,8 +277,8 @@ impl<'a> TrainingLoop<'a> {
         !self.lanes.iter().any(LaneOutputs::is_running)
     }
 
-    /// Takes one optimizer step in every lane; returns the iteration after it. Lanes that have ended are stepped too,
-    /// without effect.
+    /// Takes one optimizer step in every lane, with the updates of masks that are due; returns the iteration after it.
+    /// Lanes that have ended are stepped too, without effect.
     ///
     /// # Errors
     /// Fails if the trainer fails.
@@ -234,9 +288,55 @@ impl<'a> TrainingLoop<'a> {
             input.order.fill_batch(self.iteration, &mut batch.images);
         }
         self.learning_rates.fill(self.schedule.at(self.iteration));
+        let replacing = self.updates_that_replace_the_step()?;
         self.trainer.step(&self.batches, &self.learning_rates)?;
+        self.update_masks(replacing)?;
         self.iteration.0 += 1;
         Ok(self.iteration)
+    }
+
+    /// Returns the updates of masks since the last call, in the order in which they were made.
+    pub fn take_mask_updates(&mut self) -> Vec<MaskUpdate> {
+        std::mem::take(&mut self.mask_updates)
+    }
+
+    /// Returns, for each lane whose mask is updated now instead of a step, its state and the gradients of all weights.
+    fn updates_that_replace_the_step(&mut self) -> Result<Vec<Option<BeforeStep>>> {
+        let iteration = self.iteration;
+        let is_due = |(input, lane): (&LaneInput<'_>, &LaneOutputs)| {
+            let updates = input.updates.as_ref().filter(|updates| lane.is_running() && updates.replaces_step());
+            updates.is_some_and(|updates| updates.update_at(iteration).is_some())
+        };
+        let due: Vec<bool> = self.inputs.iter().zip(&self.lanes).map(is_due).collect();
+        if !due.contains(&true) {
+            return Ok(due.iter().map(|_| None).collect());
+        }
+        let gradients = self.trainer.gradients(&self.batches)?;
+        let before = |(lane, gradients)| {
+            Ok(if due[lane] { Some(BeforeStep { state: self.trainer.state(lane)?, gradients }) } else { None })
+        };
+        gradients.into_iter().enumerate().map(before).collect()
+    }
+
+    /// Updates the masks of the lanes for which it is time, after the step of this iteration. A lane in `replacing` goes
+    /// on from its state before the step.
+    fn update_masks(&mut self, replacing: Vec<Option<BeforeStep>>) -> Result<()> {
+        for (lane, before_step) in replacing.into_iter().enumerate() {
+            let Some(updates) = self.inputs[lane].updates.as_ref() else { continue };
+            let Some(update) = updates.update_at(self.iteration) else { continue };
+            let outputs = &mut self.lanes[lane];
+            let Some(masks) = outputs.masks.as_mut().filter(|_| outputs.result.is_none()) else { continue };
+            let (state, gradients) = match before_step {
+                Some(BeforeStep { state, gradients }) => (state, Some(gradients)),
+                None => (self.trainer.state(lane)?, None),
+            };
+            let after = updates.updated(update, &masks.current, &state, gradients.as_ref());
+            self.trainer.resume(lane, &state.at_iteration(self.iteration.0 + 1), &after)?;
+            masks.ever_kept.extend(&after);
+            let before = std::mem::replace(&mut masks.current, after.clone());
+            self.mask_updates.push(MaskUpdate { lane, iteration: self.iteration, before, after });
+        }
+        Ok(())
     }
 
     /// Returns the result of each training run, in the order of lanes. Training runs that have not ended are left out.
@@ -285,7 +385,19 @@ impl<'a> TrainingLoop<'a> {
     }
 }
 
+/// A lane before the step that an update of its mask replaces.
+struct BeforeStep {
+    state: LaneState,
+    /// The gradients of all weights on the batch of the step, also of those that the mask prunes.
+    gradients: TensorMap,
+}
+
 impl LaneOutputs {
+    /// Returns the outputs of a lane before its first step.
+    fn of(input: &LaneInput<'_>) -> Self {
+        Self { masks: input.updates.as_ref().map(|_| UpdatedMasks::new(input.mask)), ..Self::default() }
+    }
+
     /// Returns whether the training run has not ended.
     fn is_running(&self) -> bool {
         self.result.is_none()
@@ -304,10 +416,10 @@ impl LaneOutputs {
 
     /// Ends the training run with its final state at this iteration.
     fn finish(&mut self, final_state: Snapshot, iteration: Iteration) {
-        let Self { mut curve, snapshots, .. } = std::mem::take(self);
+        let Self { mut curve, snapshots, masks, .. } = std::mem::take(self);
         let is_finite = final_state.weights.is_finite() && final_state.buffers.is_finite();
         self.result = Some(if is_finite {
-            TrainingEnd::Trained(TrainedLane { curve, snapshots, final_state })
+            TrainingEnd::Trained(TrainedLane { curve, snapshots, final_state, masks })
         } else {
             curve.0.retain(|evaluation| evaluation.iteration < iteration.0);
             TrainingEnd::Diverged(curve, iteration)

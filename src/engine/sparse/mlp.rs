@@ -24,6 +24,7 @@ use crate::engine::clip::{GradNorm, scale};
 use crate::engine::dropout::DropoutContext;
 use crate::engine::loss::{ScoreSums, Targets};
 use crate::engine::optim::{MAX_MOMENTS, ParameterSlices, update};
+use crate::engine::torch;
 use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
 
 pub use kernel_timing::{KernelTiming, time_kernels};
@@ -58,6 +59,8 @@ pub(super) struct SparseMlpTrainer {
     /// [`VALUES_PER_THREAD`], but for tests.
     values_per_thread: usize,
     transposed: TransposedSplits,
+    /// Computes gradients of pruned weights, which are not stored here; built when they are first asked for.
+    dense: Option<Box<dyn Trainer>>,
 }
 
 /// For each split, once it has been evaluated, the pixels of its images: [blocks, pixels, images]. Indexed by
@@ -104,6 +107,7 @@ impl SparseMlpTrainer {
             pool: SpinPool::new(1),
             values_per_thread: VALUES_PER_THREAD,
             transposed: Default::default(),
+            dense: None,
         })
     }
 
@@ -214,6 +218,18 @@ impl Trainer for SparseMlpTrainer {
         self.update(*lr);
         self.iteration = batch.iteration + 1;
         Ok(())
+    }
+
+    /// Lets a dense trainer compute them.
+    fn gradients(&mut self, batches: &[Batch]) -> Result<Vec<TensorMap>> {
+        let state = Snapshot { moments: Vec::new(), optimizer_steps: 0, ..self.snapshot(0)? };
+        let dense = match &mut self.dense {
+            Some(dense) => dense,
+            None => self.dense.insert(torch::build(&self.spec, &self.dataset, 1)?),
+        };
+        // Pruned weights are 0 in the state, so that no mask is needed.
+        dense.load(0, &state, &Mask(Vec::new()))?;
+        dense.gradients(batches)
     }
 
     fn evaluate_unless(&mut self, split: Split, should_stop: &dyn Fn() -> bool) -> Result<Option<Vec<Score>>> {

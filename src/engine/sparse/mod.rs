@@ -41,7 +41,7 @@
 //! From the ground up: `tiled_csr` (the pattern of a layer), `kernels` (the products over it), `logits` and `inputs` of
 //! a block, `compact` (the part of a network that a mask keeps), `batch_block` (the passes of a block), `mlp` (the
 //! trainer), and `engine` (cost and limits). Vectors and threads are those of `compute`. Independent
-//! of libtorch.
+//! of libtorch, but for the gradients of pruned weights, which a dense trainer computes.
 
 mod batch_block;
 mod compact;

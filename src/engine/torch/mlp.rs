@@ -22,7 +22,7 @@ use super::mlp_kernels::{add_bias, apply_dropout, relu_backward, sum_rows};
 use super::typed_state::TypedState;
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
-use crate::base::tensors::{LaneState, Snapshot};
+use crate::base::tensors::{LaneState, Snapshot, TensorMap};
 use crate::data::{Dataset, Split};
 use crate::engine::clip::{GradNorm, scale};
 use crate::engine::dropout::{Dropout, DropoutContext};
@@ -91,6 +91,17 @@ struct DeltaViews {
     pieces_t: Vec<Tensor>,
 }
 
+/// What a backward pass does with the gradient.
+enum GradientUse<'a, T> {
+    /// It applies the optimizer.
+    Step {
+        /// The learning rate.
+        lr: f64,
+    },
+    /// It copies the gradient to this buffer, in the layout of the weights.
+    Copy(&'a mut [T]),
+}
+
 /// Trainer of a fully connected network: one lane. Weights, moments and the complete gradient are flat buffers of one
 /// layout.
 pub(super) struct MlpTrainer<T> {
@@ -151,12 +162,31 @@ impl<T: TorchElement> MlpTrainer<T> {
         })
     }
 
-    /// Computes the gradient of the mean cross-entropy over a batch, and applies the optimizer to each piece of the
-    /// gradient, or with gradient clipping to the complete gradient at the end. `image_indices` and `dropout` are those
-    /// of the forward pass, whose activations `self.batch` must hold.
-    fn backward(&mut self, image_indices: &[u32], dropout: DropoutContext, lr: f64) -> Result<()> {
+    /// Computes the output of every layer for a batch, and keeps the activations; returns the dropout.
+    fn forward(&mut self, batch: &Batch) -> Result<DropoutContext> {
+        let images = batch.images.as_slice();
+        ensure!(!images.is_empty(), "an empty batch");
+        if images.len() != self.batch.rows {
+            // The last batch of an epoch may be smaller; the next one is full again.
+            self.batch = Activations::new(images.len(), &self.layers, true)?;
+        }
+        normalized_batch(&self.dataset, images, &mut self.batch.bytes, self.batch.values[0].slice_mut());
+        let dropout = DropoutContext::Step { generator: batch.elementwise, iteration: batch.iteration };
+        apply_dropout(dropout, self.input_dropout, self.batch.values[0].slice_mut());
+        self.batch.forward(&self.layers, self.weights.slice(), dropout)?;
+        Ok(dropout)
+    }
+
+    /// Computes the gradient of the mean cross-entropy over a batch, and uses each piece of it, or with gradient clipping
+    /// the complete gradient at the end. `image_indices` and `dropout` are those of the forward pass, whose activations
+    /// `self.batch` must hold.
+    fn backward(
+        &mut self,
+        image_indices: &[u32],
+        dropout: DropoutContext,
+        gradient_use: &mut GradientUse<'_, T>,
+    ) -> Result<()> {
         let last = self.layers.len() - 1;
-        let is_clipped = self.spec.clip_norm.is_some();
         let classes = self.layers[last].shape.outputs;
         let logits = self.batch.values[last + 1].slice();
         let delta = self.batch.deltas[last].slice_mut();
@@ -180,21 +210,30 @@ impl<T: TorchElement> MlpTrainer<T> {
                 let delta_t = &self.batch.delta_views[index].pieces_t[piece];
                 let piece = &self.layers[index].pieces[piece];
                 multiply(delta_t, &self.batch.value_views[index], &piece.gradient)?;
-                if !is_clipped {
-                    self.update(piece.range.clone(), lr);
-                }
+                self.use_piece(piece.range.clone(), gradient_use);
             }
             let biases = self.layers[index].biases.clone();
             let gradient_range = self.gradient_range(biases.clone());
             sum_rows(self.batch.deltas[index].slice(), &mut self.gradients.slice_mut()[gradient_range]);
-            if !is_clipped {
-                self.update(biases, lr);
-            }
+            self.use_piece(biases, gradient_use);
         }
-        if let Some(max_norm) = self.spec.clip_norm {
-            self.clip_and_update(max_norm, lr);
+        if let (Some(max_norm), GradientUse::Step { lr }) = (self.spec.clip_norm, gradient_use) {
+            self.clip_and_update(max_norm, *lr);
         }
         Ok(())
+    }
+
+    /// Uses the gradient of the values at `range`, which has been computed. A gradient that is to be clipped is used at
+    /// the end.
+    fn use_piece(&mut self, range: Range<usize>, gradient_use: &mut GradientUse<'_, T>) {
+        match gradient_use {
+            GradientUse::Step { lr } if self.spec.clip_norm.is_none() => self.update(range, *lr),
+            GradientUse::Step { .. } => {}
+            GradientUse::Copy(complete) => {
+                let gradient = &self.gradients.slice()[self.gradient_range(range.clone())];
+                complete[range].copy_from_slice(gradient);
+            }
+        }
     }
 
     /// Scales the complete gradient down to a norm of at most `max_norm` and applies the optimizer to all values.
@@ -316,21 +355,21 @@ impl<T: TorchElement> Trainer for MlpTrainer<T> {
 
     fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()> {
         let ([batch], [lr]) = (batches, lr) else { bail!("the dense trainer takes one batch and one learning rate") };
-        let images = batch.images.as_slice();
-        ensure!(!images.is_empty(), "an empty batch");
-        if images.len() != self.batch.rows {
-            // The last batch of an epoch may be smaller; the next one is full again.
-            self.batch = Activations::new(images.len(), &self.layers, true)?;
-        }
         let _guard = tch::no_grad_guard();
-        normalized_batch(&self.dataset, images, &mut self.batch.bytes, self.batch.values[0].slice_mut());
-        let dropout = DropoutContext::Step { generator: batch.elementwise, iteration: batch.iteration };
-        apply_dropout(dropout, self.input_dropout, self.batch.values[0].slice_mut());
-        self.batch.forward(&self.layers, self.weights.slice(), dropout)?;
+        let dropout = self.forward(batch)?;
         self.optimizer_steps += 1;
-        self.backward(images, dropout, *lr)?;
+        self.backward(&batch.images, dropout, &mut GradientUse::Step { lr: *lr })?;
         self.iteration = batch.iteration + 1;
         Ok(())
+    }
+
+    fn gradients(&mut self, batches: &[Batch]) -> Result<Vec<TensorMap>> {
+        let [batch] = batches else { bail!("the dense trainer takes one batch") };
+        let _guard = tch::no_grad_guard();
+        let dropout = self.forward(batch)?;
+        let mut complete = vec![T::default(); self.layout.len()];
+        self.backward(&batch.images, dropout, &mut GradientUse::Copy(&mut complete))?;
+        Ok(vec![self.layout.read(&complete)])
     }
 
     fn evaluate_unless(&mut self, split: Split, should_stop: &dyn Fn() -> bool) -> Result<Option<Vec<Score>>> {

@@ -9,7 +9,7 @@ use super::super::events::TrainingId;
 use super::super::store::Unavailable;
 use super::check::{Check, OTHER_NUMBERS};
 use super::verifier::Verifier;
-use crate::lottery::{ArtifactSource as _, PrepareContext, prepare};
+use crate::lottery::{PrepareContext, prepare};
 
 /// Makes the mask of each training run again whose scores need the training images, and compares it with the stored one.
 /// `None` if the process is to stop.
@@ -33,7 +33,7 @@ pub fn remake_gradient_masks(verifier: &Verifier<'_>, context: &RunContext<'_>) 
         }
         let id = || TrainingId::of(spec).to_string();
         match prepare(spec, prepare_context) {
-            Ok((made, _)) if made == verifier.store.mask(&spec.key)? => check.pass(),
+            Ok((made, _)) if made == verifier.store.start_mask(spec)? => check.pass(),
             Ok(_) => check.differ(id(), "its mask is not the one that its scores make".to_owned(), OTHER_NUMBERS),
             Err(error) if error.is::<Unavailable>() => freed += 1,
             Err(error) => check.differ(id(), format!("{error:#}"), OTHER_NUMBERS),

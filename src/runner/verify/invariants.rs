@@ -16,9 +16,10 @@ use crate::base::tensors::Snapshot;
 use crate::base::units::Iteration;
 use crate::lottery::{
     ArtifactSource as _, AuditError, StartRule, TrainingSpec, audit_end, audit_initial, audit_mask, audit_stored_start,
-    prepare, weight_stats,
+    audit_updated_masks, prepare, weight_stats,
 };
 use crate::system::paths::TrainingDir;
+use crate::train::UpdatedMasks;
 
 /// The outcome of a check of one training run.
 enum Finding {
@@ -95,7 +96,12 @@ impl Verifier<'_> {
         let mask = self.mask(spec)?;
         let is_counted = mask.kept_counts() == manifest.weights_kept;
         ensure!(is_counted, AuditError::new("its mask keeps other counts than its manifest says"));
-        audit_mask(spec, self.context(), &mask)
+        let start = self.store.start_mask(spec)?;
+        if spec.updates.is_some() && manifest.outcome == Outcome::Done {
+            let masks = UpdatedMasks { current: mask, ever_kept: self.store.ever_kept(spec)? };
+            audit_updated_masks(spec, self.context(), &start, &masks)?;
+        }
+        audit_mask(spec, self.context(), &start)
     }
 
     /// Returns the check of the masks that can be made again without the training images.
@@ -105,7 +111,7 @@ impl Verifier<'_> {
         let mut check =
             check_each_of(others, "pruning", "masks made again from the stored weights", freed, |spec, _| {
                 let (made, _) = prepare(spec, self.context())?;
-                ensure!(made == self.mask(spec)?, AuditError::new("its mask is not the one that pruning makes"));
+                ensure!(made == self.store.start_mask(spec)?, AuditError::new("its mask is not the one that pruning makes"));
                 Ok(())
             });
         check.note_left_out(
@@ -117,7 +123,7 @@ impl Verifier<'_> {
 
     /// Fails if the starting weights are not those that the plan determines.
     fn check_start(&self, spec: &TrainingSpec) -> Result<()> {
-        let mask = self.mask(spec)?;
+        let mask = self.store.start_mask(spec)?;
         if spec.start == StartRule::Initial {
             audit_initial(spec, self.context(), &self.store.initial_weights(&spec.key)?)?;
         }
@@ -156,11 +162,11 @@ impl Verifier<'_> {
         let curve: Curve = serde_json::from_slice(&bytes.ok_or_else(|| Unavailable(entry.file(TrainingDir::CURVE)))?)?;
         let last = match manifest.outcome {
             Outcome::Diverged { iteration } => iteration.saturating_sub(1),
-            _ => self.study.last_iteration().0,
+            _ => spec.last_iteration.0,
         };
         let (first, every) = (spec.start.iteration().0, self.study.experiment.train.evaluate_every);
         let is_due = |&iteration: &u64| {
-            iteration == first || iteration == self.study.last_iteration().0 || iteration.is_multiple_of(every)
+            iteration == first || iteration == spec.last_iteration.0 || iteration.is_multiple_of(every)
         };
         let expected = (first..=last).filter(is_due);
         ensure!(

@@ -35,7 +35,7 @@ use super::host_buffer::{ALIGN, TorchElement};
 use super::typed_state::TypedState;
 use crate::base::curve::Score;
 use crate::base::mask::Mask;
-use crate::base::tensors::{LaneState, Snapshot};
+use crate::base::tensors::{LaneState, Snapshot, TensorMap};
 use crate::data::{Dataset, Split};
 use crate::engine::dropout::Dropout;
 use crate::engine::param_layout::{ParamLayout, ParamSlot};
@@ -43,7 +43,7 @@ use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
 use crate::network::{Layer, Network, TensorSpec};
 use device_images::{DeviceImages, augmentations, channels_last};
 use dropout::DropoutMasks;
-use lane_tensors::{lane_index, lane_shape};
+use lane_tensors::{flatten_gradients, lane_index, lane_shape, read_lane};
 use layers::{BatchNormMode, Forward};
 use loss::{ScoreAccumulator, logit_gradient};
 use memory::Memory;
@@ -156,6 +156,19 @@ impl<T: TorchElement> AutogradTrainer<T> {
         })
     }
 
+    /// Checks that there are a batch and a learning rate for every lane, and that batches have one size.
+    fn check_batches(&self, batches: &[Batch], lr: &[f64]) -> Result<()> {
+        let lanes = self.progress.len();
+        ensure!(
+            batches.len() == lanes && lr.len() == lanes,
+            "a trainer takes one batch and one learning rate per lane"
+        );
+        let images = batches[0].images.len();
+        ensure!(images > 0, "an empty batch");
+        ensure!(batches.iter().all(|batch| batch.images.len() == images), "batches of different sizes in the lanes");
+        Ok(())
+    }
+
     /// Returns the number of lanes as a size of a tensor.
     fn lane_count(&self) -> i64 {
         self.progress.len() as i64
@@ -213,12 +226,12 @@ impl<T: TorchElement> AutogradTrainer<T> {
 
     /// Runs the operations of a step. `lr` is for the update on the host; that on a device reads `inputs`.
     fn run_step(&mut self, inputs: &StepInputs, lr: &[f64]) -> Result<()> {
-        let gradients = self.gradients(inputs)?;
+        let gradients = self.leaf_gradients(inputs, BATCH_NORM_MOMENTUM)?;
         self.update(&gradients, inputs, lr)
     }
 
-    /// Returns the gradients of the leaves.
-    fn gradients(&self, inputs: &StepInputs) -> Result<Vec<Tensor>> {
+    /// Returns the gradients of the leaves. `momentum`: the weight of the batch's statistics in the running statistics.
+    fn leaf_gradients(&self, inputs: &StepInputs, momentum: f64) -> Result<Vec<Tensor>> {
         let network = &self.spec.network;
         let (input, labels) = {
             let _guard = tch::no_grad_guard();
@@ -227,7 +240,7 @@ impl<T: TorchElement> AutogradTrainer<T> {
             self.images.batch(&inputs.images()?, augmentations, self.lane_count(), takes_features(network))?
         };
         let draw_keys = inputs.draw_keys()?;
-        let batch_norm = BatchNormMode::Train { momentum: BATCH_NORM_MOMENTUM };
+        let batch_norm = BatchNormMode::Train { momentum };
         let logits = self.forward(batch_norm, draw_keys.as_ref()).logits(&network.layers, input)?;
         let delta = {
             let _guard = tch::no_grad_guard();
@@ -260,20 +273,27 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
     }
 
     fn step(&mut self, batches: &[Batch], lr: &[f64]) -> Result<()> {
-        let lanes = self.progress.len();
-        ensure!(
-            batches.len() == lanes && lr.len() == lanes,
-            "a trainer takes one batch and one learning rate per lane"
-        );
-        let images = batches[0].images.len();
-        ensure!(images > 0, "an empty batch");
-        ensure!(batches.iter().all(|batch| batch.images.len() == images), "batches of different sizes in the lanes");
+        self.check_batches(batches, lr)?;
         self.take_step(&self.host_inputs(batches, lr), lr)?;
         for (progress, batch) in self.progress.iter_mut().zip(batches) {
             progress.iteration = batch.iteration + 1;
             progress.optimizer_steps += 1;
         }
         Ok(())
+    }
+
+    fn gradients(&mut self, batches: &[Batch]) -> Result<Vec<TensorMap>> {
+        // The factors of the optimizer are not used.
+        let lr = vec![0.0; batches.len()];
+        self.check_batches(batches, &lr)?;
+        let host_inputs = self.host_inputs(batches, &lr);
+        let inputs = StepInputs::new(&host_inputs, host_inputs.shape(self.progress.len()), self.device)?;
+        let _recording_guard = no_recording(self.device);
+        // The running statistics stay as they are.
+        let gradients = self.leaf_gradients(&inputs, 0.0)?;
+        let _guard = tch::no_grad_guard();
+        let flat = flatten_gradients(&self.layout, &gradients)?;
+        (0..self.progress.len()).map(|lane| read_lane::<T, f32>(&self.layout, lane, &flat)).collect()
     }
 
     fn evaluate_unless(&mut self, split: Split, should_stop: &dyn Fn() -> bool) -> Result<Option<Vec<Score>>> {

@@ -1,0 +1,165 @@
+//! The rule by which the mask of a training run changes during its training.
+
+use serde_json::{Value, json};
+
+use crate::base::format::with_thousands;
+use crate::base::key::ContentHash;
+use crate::base::mask::Mask;
+use crate::base::units::Iteration;
+use crate::config::{Diagnostic, DropDecay, GradualPruning, Growth, Regrowth};
+use crate::prune::RemainingCounts;
+use crate::train::{UpdateSchedule, drop_fraction};
+
+/// How the mask of a training run changes during its training, with all times in iterations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MaskUpdateRule {
+    /// The iterations of the updates.
+    pub schedule: UpdateSchedule,
+    /// What an update does.
+    pub kind: UpdateKind,
+}
+
+/// What an update of a mask does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UpdateKind {
+    /// Every layer drops its smallest weights and grows as many others.
+    Regrow {
+        /// The weights that grow.
+        growth: Growth,
+        /// The share of a layer's weights that the first update drops.
+        drop: f64,
+        /// The course of that share.
+        decay: DropDecay,
+        /// Iterations from the first update until the share is 0.
+        span: u64,
+    },
+    /// The mask is pruned, at last to the counts of the training run.
+    Prune {
+        /// The numbers of weights of the mask at the start.
+        start: RemainingCounts,
+        /// The training run whose mask has the densities of the layers, if they are not known before it is trained.
+        layers_like: Option<ContentHash>,
+    },
+}
+
+/// The times that a rule is made of, in iterations from the beginning of the training.
+#[derive(Clone, Copy)]
+pub(super) struct UpdateTimes {
+    /// The iteration that the training run starts at.
+    pub(super) start: Iteration,
+    /// Its last iteration.
+    pub(super) last: Iteration,
+    /// Iterations of one epoch.
+    pub(super) per_epoch: u64,
+}
+
+impl MaskUpdateRule {
+    /// Returns the rule of updates that drop and grow weights.
+    ///
+    /// # Errors
+    /// Fails if the updates would end before they begin. `key` is the path of the table.
+    pub(super) fn regrow(updates: &Regrowth, times: UpdateTimes, key: &str) -> Result<Self, Diagnostic> {
+        let Regrowth { growth, every, drop, decay, until } = *updates;
+        let end = share_of(times.last, until);
+        let Some(span) = end.0.checked_sub(times.start.0).filter(|span| *span > 0) else {
+            return Err(ends_too_early(until, end, times.start, key));
+        };
+        let schedule = UpdateSchedule::before(times.start, every.to_iterations(times.per_epoch), end);
+        Ok(Self { schedule, kind: UpdateKind::Regrow { growth, drop, decay, span } })
+    }
+
+    /// Returns the rule of gradual pruning from a mask with the numbers `start`.
+    ///
+    /// # Errors
+    /// Fails if it would end before it begins. `key` is the path of the table.
+    pub(super) fn prune(
+        updates: &GradualPruning,
+        start: RemainingCounts,
+        layers_like: Option<ContentHash>,
+        times: UpdateTimes,
+        key: &str,
+    ) -> Result<Self, Diagnostic> {
+        let GradualPruning { every, from, until, .. } = updates;
+        let first = share_of(times.last, *from).max(times.start);
+        // The network is trained with its last mask.
+        let end = share_of(times.last, *until).min(Iteration(times.last.0.saturating_sub(1)));
+        let Some(span) = end.0.checked_sub(first.0) else {
+            return Err(ends_too_early(*until, end, first, key));
+        };
+        let every = every.to_iterations(times.per_epoch);
+        let schedule = UpdateSchedule { first, every, count: span / every + 1 };
+        Ok(Self { schedule, kind: UpdateKind::Prune { start, layers_like } })
+    }
+
+    /// Returns the training run whose mask has the densities of the layers, if they are not known before it is trained.
+    pub(super) fn layers_like(&self) -> Option<&ContentHash> {
+        match &self.kind {
+            UpdateKind::Prune { layers_like, .. } => layers_like.as_ref(),
+            UpdateKind::Regrow { .. } => None,
+        }
+    }
+
+    /// Returns the part of the key content that determines the updates. `target`: the numbers of weights at the end.
+    pub(super) fn content(&self, target: &RemainingCounts) -> Value {
+        let UpdateSchedule { first, every, count } = self.schedule;
+        let mut rule = json!({ "first": first, "every": every, "count": count });
+        match &self.kind {
+            UpdateKind::Regrow { growth, drop, decay, span } => {
+                let growth = match growth {
+                    Growth::Random => "random",
+                    Growth::Gradient => "gradient",
+                };
+                let own = [("grow", json!(growth)), ("drop", json!(drop)), ("decay", json!(decay)), ("span", json!(span))];
+                own.into_iter().for_each(|(name, value)| rule[name] = value);
+            }
+            UpdateKind::Prune { layers_like, .. } => {
+                rule["prune_to"] = target.layers.as_ref().map_or_else(|| json!(target.kept), |layers| json!(layers));
+                if let Some(other) = layers_like {
+                    rule["layers_like"] = json!(other);
+                }
+            }
+        }
+        rule
+    }
+
+    /// Returns the mean of a number over the iterations from `first` to `last`, which is `start` with the mask at the start
+    /// and `end` with the mask at the end. While gradual pruning goes on, a quarter of the difference remains on average.
+    pub(super) fn mean(&self, [start, end]: [u64; 2], [first, last]: [Iteration; 2]) -> u64 {
+        let UpdateKind::Prune { .. } = self.kind else { return end };
+        let span = self.schedule.last().map_or(0, |last| last.0 - self.schedule.first.0) as f64;
+        let with_all = self.schedule.first.0.saturating_sub(first.0) as f64;
+        let iterations = last.0.saturating_sub(first.0).max(1) as f64;
+        end + (start.saturating_sub(end) as f64 * (with_all + span / 4.0) / iterations).round() as u64
+    }
+
+    /// Returns the largest number of weights that an update may take from a layer of `kept` weights; `None` if there is no
+    /// update at this iteration.
+    pub(super) fn most_dropped(&self, iteration: Iteration, kept: u64) -> Option<u64> {
+        let update = self.schedule.update_at(iteration)?;
+        Some(match &self.kind {
+            UpdateKind::Regrow { drop, decay, span, .. } => {
+                (kept as f64 * drop_fraction(*drop, *decay, update * self.schedule.every, *span)) as u64
+            }
+            UpdateKind::Prune { .. } => kept,
+        })
+    }
+}
+
+/// Returns the iteration after a share of all iterations, rounded to the nearest.
+fn share_of(last: Iteration, share: f64) -> Iteration {
+    Iteration((last.0 as f64 * share).round() as u64)
+}
+
+/// Returns the mistake of updates that end before they begin. `key` is the path of the table.
+fn ends_too_early(until: f64, end: Iteration, first: Iteration, key: &str) -> Diagnostic {
+    let [end, first] = [end, first].map(|iteration| with_thousands(iteration.0));
+    let message = format!("`{key}.until` = {until} is iteration {end}, and the first update would be at {first}");
+    Diagnostic::new(format!("{key}.until"), message).hint("raise `until`, or train longer")
+}
+
+/// Returns the layers, by name, in which a mask keeps fewer weights than it is to keep after updates that only prune.
+pub(super) fn denser_layers(mask: &Mask, target: &RemainingCounts) -> Vec<String> {
+    let layers = target.layers.as_deref().unwrap_or_default();
+    let denser = mask.0.iter().zip(layers).filter(|(layer, target)| layer.kept_count() < **target);
+    denser.map(|(layer, _)| layer.name.trim_end_matches(".weight").to_owned()).collect()
+}
