@@ -13,7 +13,7 @@ use crate::config::Experiment;
 /// iterations to early stop is then a lower bound, written with `≥`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastEvaluations {
-    /// The last iteration of the training runs, counted from iteration 0.
+    /// The last iteration of the longest training runs, counted from iteration 0.
     pub last_iteration: u64,
     /// Iterations from one evaluation to the next; `None` if the configuration of the run cannot be read, so that only
     /// the last evaluation is known.
@@ -35,9 +35,8 @@ impl LastEvaluations {
     /// Returns whether the early stop of a training run is censored.
     pub fn is_censored(self, row: &RoundRow) -> bool {
         // Evaluations are at the start, at multiples of the interval, and at the last iteration.
-        let last_multiple = self
-            .evaluate_every
-            .map_or(self.last_iteration, |every| self.last_iteration.saturating_sub(1) / every * every);
+        let last = row.end_iteration(self.last_iteration);
+        let last_multiple = self.evaluate_every.map_or(last, |every| last.saturating_sub(1) / every * every);
         let second_last = last_multiple.max(row.start_iteration(self.last_iteration));
         row.early_stop_iteration.is_some_and(|iteration| iteration >= second_last)
     }

@@ -184,8 +184,11 @@ pub const DEAD_UNITS: Metric =
 pub const MASK_OVERLAP: Metric =
     Metric::new("mask_overlap", "overlap with the reference mask", MetricUnit::Share, |row, _| row.mask_overlap);
 
+/// Share of all weights that some mask of the training run kept.
+pub const EVER_KEPT: Metric = Metric::new("ever_kept", "weights ever kept", MetricUnit::Share, |row, _| row.ever_kept);
+
 /// Every metric, in the order of the columns of `summary.csv` and of `lth compare --csv`.
-pub static METRICS: [Metric; 15] = [
+pub static METRICS: [Metric; 16] = [
     EARLY_STOP_ITERATION,
     EARLY_STOP_TRAIN_ACCURACY,
     EARLY_STOP_VALIDATION_ACCURACY,
@@ -201,6 +204,7 @@ pub static METRICS: [Metric; 15] = [
     TOTAL_MACS,
     DEAD_UNITS,
     MASK_OVERLAP,
+    EVER_KEPT,
 ];
 
 /// Metrics are equal if their names are.

@@ -132,6 +132,13 @@ pub struct RoundRow {
     /// The reference arm of `mask_overlap`.
     #[serde(default)]
     pub overlap_reference: Option<String>,
+    /// Share of all weights that some mask of this training run kept, 0..=1: `weights_remaining` if its mask does not change
+    /// during training (R_s of Liu et al. 2021, arXiv 2102.02887).
+    #[serde(default)]
+    pub ever_kept: Option<f64>,
+    /// The iteration that the training run starts at: 0, or that of its rewind point.
+    #[serde(default)]
+    pub start_iteration: Option<u64>,
 }
 
 /// A row of `curves.csv`: one evaluation of a training run.

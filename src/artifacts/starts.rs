@@ -1,21 +1,28 @@
-//! The iterations that training runs start at: 0, that of the rewind point, or that of `lr_from`. Early stops of arms
-//! that start at different iterations are compared by the number of iterations trained until then.
+//! The iterations that training runs start and end at. They start at 0, at that of the rewind point, or at that of
+//! `lr_from`. Early stops of arms that start at different iterations are compared by the number of iterations trained until
+//! then.
 
 use super::first_seen::first_seen;
 use super::rows::RoundRow;
 
-/// Returns the last iteration of the training runs of a run, counted from iteration 0. It is the same for all of them.
+/// Returns the last iteration of the longest training runs of a run, counted from iteration 0.
 ///
 /// `rounds.csv` has the number of iterations that each training run took from its start. That of the dense training
-/// runs, which start at iteration 0, is the largest, and equals the last iteration.
+/// runs, which start at iteration 0, equals the last iteration, unless an arm has a `length` of its own.
 pub fn last_iteration<'a>(rows: impl IntoIterator<Item = &'a RoundRow>) -> u64 {
     rows.into_iter().map(|row| row.iterations).max().unwrap_or_default()
 }
 
 impl RoundRow {
-    /// Returns the iteration that the training run started at. `last_iteration` as in [`last_iteration`].
+    /// Returns the iteration that the training run started at. `last_iteration` as in [`last_iteration`]; needed for files
+    /// of earlier versions only, in which all training runs end at that iteration.
     pub fn start_iteration(&self, last_iteration: u64) -> u64 {
-        last_iteration.saturating_sub(self.iterations)
+        self.start_iteration.unwrap_or_else(|| last_iteration.saturating_sub(self.iterations))
+    }
+
+    /// Returns the iteration that the training run ended at. `last_iteration` as in [`Self::start_iteration`].
+    pub fn end_iteration(&self, last_iteration: u64) -> u64 {
+        self.start_iteration(last_iteration) + self.iterations
     }
 
     /// Returns the number of iterations trained until the early stop. `last_iteration` as in [`last_iteration`].
@@ -66,5 +73,14 @@ mod tests {
         assert!(start_note(&rows).unwrap().contains("; late starts at iteration 160, tuned starts at iteration 50."));
         assert_eq!(start_note(&rows[..1]), None);
         assert_eq!((last_iteration(&[]), late_starts(&[], 0)), (0, Vec::new()));
+    }
+
+    #[test]
+    fn longer_training_runs_do_not_make_the_others_start_late() {
+        let at_0 = |row: RoundRow| RoundRow { start_iteration: Some(0), ..row };
+        let rows = [at_0(row("dense", 200, 80)), at_0(row("twice", 400, 300))];
+        let last = last_iteration(&rows);
+        assert_eq!((last, late_starts(&rows, last)), (400, Vec::new()));
+        assert_eq!(rows[0].end_iteration(last), 200);
     }
 }

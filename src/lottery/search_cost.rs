@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::rules::{Dependency, MaskRule};
 use super::study::Study;
 use super::training::TrainingSpec;
+use super::update_rule::{MaskUpdateRule, UpdateKind};
 use crate::base::key::ContentHash;
 use crate::base::units::Iteration;
-use crate::config::{AtInitMethod, ScoreImages, Scoring};
+use crate::config::{AtInitMethod, Growth, ScoreImages, Scoring};
+use crate::prune::RemainingCounts;
 
 /// Multiply-adds of a forward and a backward pass, in those of a forward pass: the backward pass multiplies twice, for the
 /// gradients of inputs and of weights.
@@ -52,7 +54,9 @@ impl Study {
         let mut cost = SearchCost::default();
         for (key, iterations) in &needed.iterations {
             cost.iterations += iterations;
-            cost.macs = cost.macs.saturating_add(self.iteration_macs(find(key)?.1).saturating_mul(*iterations));
+            let (spec, macs) = find(key)?;
+            let of_iterations = self.iteration_macs(macs).saturating_mul(*iterations);
+            cost.macs = cost.macs.saturating_add(of_iterations).saturating_add(self.update_macs(spec, macs));
         }
         for key in &needed.scored {
             let scored = if *key == spec.key { spec } else { find(key)?.0 };
@@ -63,7 +67,30 @@ impl Study {
 
     /// Returns the multiply-adds of a whole training run. `macs`: those for one image with the weights that its mask keeps.
     pub fn training_macs(&self, spec: &TrainingSpec, macs: u64) -> u64 {
-        self.iteration_macs(macs).saturating_mul(self.own_iterations(spec))
+        let of_iterations = self.iteration_macs(macs).saturating_mul(self.own_iterations(spec));
+        of_iterations.saturating_add(self.update_macs(spec, macs))
+    }
+
+    /// Returns the multiply-adds of a forward pass of one image, on average over the iterations of a training run, whose mask
+    /// keeps `kept` weights of each layer at the end.
+    pub fn mean_macs(&self, spec: &TrainingSpec, kept: &[u64]) -> u64 {
+        let network = &self.resolved.network;
+        let counts = RemainingCounts { kept: kept.iter().sum(), layers: Some(kept.to_vec()) };
+        let between = [spec.start.iteration(), spec.last_iteration];
+        network.macs(&self.resolved.mean_per_layer(&counts, spec.updates.as_ref(), between))
+    }
+
+    /// Returns what updates of the mask add to the multiply-adds of a training run: where weights with a large gradient grow,
+    /// the gradient of all weights instead of that of the kept ones (Evci et al. 2020, arXiv 1911.11134, appendix H).
+    fn update_macs(&self, spec: &TrainingSpec, macs: u64) -> u64 {
+        match &spec.updates {
+            Some(MaskUpdateRule { schedule, kind: UpdateKind::Regrow { growth: Growth::Gradient, .. } }) => {
+                let network = &self.resolved.network;
+                let more = network.macs(network.weight_counts()).saturating_sub(macs);
+                more.saturating_mul(u64::from(self.experiment.train.batch_size)).saturating_mul(schedule.count)
+            }
+            _ => 0,
+        }
     }
 
     /// Returns the number of iterations of a training run.
@@ -124,16 +151,26 @@ impl Study {
             MaskRule::Prune { parent, .. } | MaskRule::OneShot { parent, .. } => {
                 self.add_training(parent, find, needed)?;
             }
-            // Only the mask of the other training run is needed, and not its training.
             MaskRule::Of { parent: other } | MaskRule::Random { like: other } => {
-                self.add_mask(find(other)?.0, find, needed)?;
+                self.add_mask_of(other, find, needed)?;
             }
             MaskRule::Dense | MaskRule::AtInit { .. } | MaskRule::File(_) => {}
         }
-        match spec.mask.layers_like() {
-            Some(other) => self.add_mask(find(other)?.0, find, needed),
+        match spec.layers_like() {
+            Some(other) => self.add_mask_of(other, find, needed),
             None => Some(()),
         }
+    }
+
+    /// Adds what the mask of another training run needs: not its training, unless that changes the mask.
+    fn add_mask_of<'p>(
+        &'p self,
+        other: &ContentHash,
+        find: &dyn Fn(&ContentHash) -> Option<(&'p TrainingSpec, u64)>,
+        needed: &mut Needed,
+    ) -> Option<()> {
+        let (spec, _) = find(other)?;
+        if spec.updates.is_some() { self.add_training(other, find, needed) } else { self.add_mask(spec, find, needed) }
     }
 
     /// Returns the multiply-adds of the scores of a mask that needs images or gradients, with all weights.

@@ -23,6 +23,8 @@ pub(super) struct MaskNumbers {
     pub(super) search_macs: Option<u64>,
     /// `search_macs` and those of the training run itself.
     pub(super) total_macs: Option<u64>,
+    /// Number of weights that some mask of the training run kept.
+    pub(super) ever_kept: Option<u64>,
     /// Number of units that no kept weight leads into or reads.
     pub(super) dead_units: Option<u64>,
     /// Intersection over union with the mask of the reference arm, and that arm's name.
@@ -36,6 +38,7 @@ pub struct MaskColumns<'a> {
     by_key: BTreeMap<ContentHash, &'a TrainingSpec>,
     /// The training runs by arm, replicate, repeat and round.
     by_place: BTreeMap<(&'a str, u32, u32, u32), &'a TrainingSpec>,
+    ever_kept: Mutex<BTreeMap<ContentHash, Option<u64>>>,
     dead_units: Mutex<BTreeMap<ContentHash, Option<u64>>>,
     overlaps: Mutex<BTreeMap<(ContentHash, ContentHash), Option<f64>>>,
 }
@@ -50,6 +53,7 @@ impl<'a> MaskColumns<'a> {
             store,
             by_key: trainings.iter().rev().map(|spec| (spec.key, spec)).collect(),
             by_place: trainings.iter().map(|spec| (place(spec), spec)).collect(),
+            ever_kept: Mutex::default(),
             dead_units: Mutex::default(),
             overlaps: Mutex::default(),
         }
@@ -65,13 +69,12 @@ impl<'a> MaskColumns<'a> {
         result: &StoredTraining,
         stored: &dyn Fn(&TrainingSpec) -> Option<Arc<StoredTraining>>,
     ) -> Result<MaskNumbers> {
-        let network = &self.study.resolved.network;
         let find = |key: &ContentHash| {
             let other = *self.by_key.get(key)?;
-            Some((other, network.macs(&stored(other)?.weights_kept)))
+            Some((other, self.study.mean_macs(other, &stored(other)?.weights_kept)))
         };
         let cost = self.study.search_cost(spec, &find);
-        let own = self.study.training_macs(spec, network.macs(&result.weights_kept));
+        let own = self.study.training_macs(spec, self.study.mean_macs(spec, &result.weights_kept));
         let reference = self.reference(spec).filter(|reference| stored(reference).is_some());
         let overlap = match reference {
             Some(reference) => self.overlap(&spec.key, &reference.key)?.map(|value| (value, reference.arm.clone())),
@@ -82,8 +85,24 @@ impl<'a> MaskColumns<'a> {
             search_macs: cost.map(|cost| cost.macs),
             total_macs: cost.map(|SearchCost { macs, .. }| macs.saturating_add(own)),
             dead_units: self.dead_units(&spec.key)?,
+            ever_kept: self.ever_kept(spec, result)?,
             mask_overlap: overlap,
         })
+    }
+
+    /// Returns the number of weights that some mask of a training run kept; `None` if the file of them is damaged or
+    /// missing.
+    fn ever_kept(&self, spec: &TrainingSpec, result: &StoredTraining) -> Result<Option<u64>> {
+        if spec.updates.is_none() {
+            return Ok(Some(result.weights_kept.iter().sum()));
+        }
+        let known = || self.ever_kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = known().get(&spec.key) {
+            return Ok(*count);
+        }
+        let count = readable(self.store.ever_kept(spec))?.map(|mask| mask.kept_total());
+        known().insert(spec.key, count);
+        Ok(count)
     }
 
     /// Returns the training run of the reference arm at the same replicate and round: of the arm whose mask or size the
@@ -91,7 +110,10 @@ impl<'a> MaskColumns<'a> {
     fn reference(&self, spec: &TrainingSpec) -> Option<&'a TrainingSpec> {
         let arms = &self.study.experiment.arms.0;
         let (_, arm) = arms.iter().find(|(name, _)| *name == spec.arm)?;
-        let named = arm.mask.reference().map(|(name, _)| name);
+        let named = match arm.updated_size() {
+            Some(size) => size.like(),
+            None => arm.mask.reference().map(|(name, _)| name),
+        };
         let iterative = || arms.iter().find(|(name, arm)| *name != spec.arm && arm.mask == MaskSource::Iterative);
         let name = named.or_else(|| iterative().map(|(name, _)| name.as_str()))?;
         let at = |repeat| self.by_place.get(&(name, spec.replicate, repeat, spec.round.0)).copied();
@@ -125,10 +147,18 @@ impl<'a> MaskColumns<'a> {
 
     /// Returns a stored mask; `None` if it is damaged or missing.
     fn mask(&self, key: &ContentHash) -> Result<Option<Mask>> {
-        match self.store.mask(key) {
-            Ok(mask) => Ok(Some(mask)),
-            Err(error) if !error.is::<Unavailable>() && io_error(&error).is_some() => Err(error),
-            Err(_) => Ok(None),
-        }
+        readable(self.store.mask(key))
+    }
+}
+
+/// Returns a mask that was read; `None` if it is damaged or missing.
+///
+/// # Errors
+/// Fails if it could not be read for a reason that may pass.
+fn readable(mask: Result<Mask>) -> Result<Option<Mask>> {
+    match mask {
+        Ok(mask) => Ok(Some(mask)),
+        Err(error) if !error.is::<Unavailable>() && io_error(&error).is_some() => Err(error),
+        Err(_) => Ok(None),
     }
 }

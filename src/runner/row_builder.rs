@@ -32,9 +32,11 @@ impl RowBuilder<'_> {
     ) -> RoundRow {
         let network = &self.study.resolved.network;
         let total = network.weights_total();
-        let kept = result.map_or(spec.counts.kept, |result| result.weights_kept.iter().sum());
-        let remaining = kept as f64 / total as f64;
         let done = result.filter(|result| result.outcome == Outcome::Done);
+        // A training run that diverged has not come to the last update of its mask.
+        let with_mask = result.filter(|_| done.is_some() || spec.updates.is_none());
+        let kept = with_mask.map_or(spec.counts.kept, |result| result.weights_kept.iter().sum());
+        let remaining = kept as f64 / total as f64;
         // A network that is not trained has no early stop.
         let early = done
             .filter(|_| self.study.own_iterations(spec) > 0)
@@ -61,7 +63,7 @@ impl RowBuilder<'_> {
             final_test_accuracy: last.map(|evaluation| evaluation.test.accuracy),
             final_validation_loss: last.map(|evaluation| evaluation.validation.loss),
             macs: network.macs(network.weight_counts()),
-            macs_remaining: result
+            macs_remaining: with_mask
                 .map(|result| result.weights_kept.as_slice())
                 .or(spec.counts.layers.as_deref())
                 .map(|kept| network.macs(kept)),
@@ -71,6 +73,8 @@ impl RowBuilder<'_> {
             dead_units: masks.dead_units,
             mask_overlap: masks.mask_overlap.as_ref().map(|(overlap, _)| *overlap),
             overlap_reference: masks.mask_overlap.map(|(_, arm)| arm),
+            ever_kept: masks.ever_kept.map(|count| count as f64 / total as f64),
+            start_iteration: Some(spec.start.iteration().0),
             engine: spec.engine.into(),
             device: Category::from_word(self.study.resolved.device),
             iterations: self.study.own_iterations(spec),

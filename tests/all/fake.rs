@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Error, Result, bail, ensure};
 use lth::base::curve::Score;
 use lth::base::mask::Mask;
-use lth::base::tensors::Snapshot;
+use lth::base::tensors::{Snapshot, TensorMap};
 use lth::config::ConfigDocument;
 use lth::data::{Dataset, Normalization, Split};
 use lth::engine::{Batch, EngineKind, NoProbe, Probe, Trainer};
@@ -136,6 +136,10 @@ impl Trainer for FakeTrainer {
         }
         assert!(!self.has_fault(Fault::Panic), "the fake panics");
         Ok(())
+    }
+
+    fn gradients(&mut self, _: &[Batch]) -> Result<Vec<TensorMap>> {
+        bail!("the fake has no gradients")
     }
 
     fn evaluate_unless(&mut self, _: Split, _: &dyn Fn() -> bool) -> Result<Option<Vec<Score>>> {

@@ -2,12 +2,12 @@
 
 use super::super::analysis::RunAnalysis;
 use super::PageElement;
-use crate::artifacts::{DEAD_UNITS, MASK_OVERLAP, Metric, RoundGroup, SEARCH_ITERATIONS, SEARCH_MACS, TOTAL_MACS};
+use crate::artifacts::{DEAD_UNITS, EVER_KEPT, MASK_OVERLAP, Metric, RoundGroup, SEARCH_ITERATIONS, SEARCH_MACS, TOTAL_MACS};
 use crate::base::format::{mean_and_range, percent};
 use crate::report::table::{Cell, Table};
 
 /// The metrics of the table, in the order of its columns.
-const METRICS: [Metric; 5] = [SEARCH_ITERATIONS, SEARCH_MACS, TOTAL_MACS, DEAD_UNITS, MASK_OVERLAP];
+const METRICS: [Metric; 6] = [SEARCH_ITERATIONS, SEARCH_MACS, TOTAL_MACS, DEAD_UNITS, EVER_KEPT, MASK_OVERLAP];
 
 /// Returns a cell with the mean of a metric, and the range if the values differ.
 fn cell(metric: &Metric, values: &[f64]) -> Cell {
@@ -42,7 +42,8 @@ pub(super) fn masks(analysis: &RunAnalysis, level: usize) -> Vec<PageElement> {
     let explanation = "Mean (minimum–maximum, if they differ) over n training runs. The cost of finding a mask counts the iterations of the \
                        networks that it was pruned from, each once, and the scores that it was made with; multiply-adds \
                        are those of the weights that each mask keeps, three times those of a forward pass for an image of \
-                       training. A unit is dead if no kept weight, but those of dead units, leads into it or reads it. The overlap is the number of \
+                       training. A unit is dead if no kept weight, but those of dead units, leads into it or reads it. The weights ever kept are those that \
+                       some mask of the training run kept, as a share of all weights. The overlap is the number of \
                        weights that the mask and that of the reference arm keep, divided by the number that at least \
                        one keeps; the reference is the arm that mask or size come from, or else the arm that is pruned \
                        iteratively, at the same round.";

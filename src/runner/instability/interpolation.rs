@@ -29,7 +29,9 @@ impl<'a> Interpolator<'a> {
     ) -> Result<Option<Vec<InterpolationPoint>>> {
         let RunContext { study, store, .. } = *self.context;
         let network = &study.resolved.network;
-        let mask = store.mask(&pair.training.key)?;
+        // The masks differ only if they change during training. Weights between the two networks have those of both.
+        let mut mask = store.mask(&pair.training.key)?;
+        mask.extend(&store.mask(&pair.copy.key)?);
         let original = store.final_weights(&pair.training.key)?;
         let copy = store.final_weights(&pair.copy.key)?;
         let mut points = Vec::new();

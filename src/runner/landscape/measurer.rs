@@ -25,10 +25,16 @@ pub(super) struct LandscapeMeasurer<'a> {
     probe: Box<dyn Probe>,
 }
 
-/// The mask and the weights of a training run: kept weights, biases, and scales and shifts of batch norms.
+/// The masks and the weights of a training run: kept weights, biases, and scales and shifts of batch norms. The masks
+/// differ only if the mask changes during training.
 struct TrainedNetwork<'a> {
     spec: &'a TrainingSpec,
-    mask: Mask,
+    /// The mask at the start.
+    start_mask: Mask,
+    /// The mask at the end.
+    end_mask: Mask,
+    /// The weights that one of them keeps.
+    either_mask: Mask,
     start: TensorMap,
     end: TensorMap,
 }
@@ -55,7 +61,7 @@ impl<'a> LandscapeMeasurer<'a> {
         let gradient_norm = self.gradient_norm(&network)?;
         let Some(line) = self.line(&network)? else { return Ok(None) };
         let Some(directions) = self.directions(&network)? else { return Ok(None) };
-        let (start_norm, distance) = distance(&network.start, &network.end, &network.mask)?;
+        let (start_norm, distance) = distance(&network.start, &network.end, &network.either_mask)?;
         Ok(Some(LandscapeMeasurement {
             format: LandscapeMeasurement::FORMAT,
             weights,
@@ -69,15 +75,18 @@ impl<'a> LandscapeMeasurer<'a> {
         }))
     }
 
-    /// Makes the starting weights of a training run again, and reads its mask and its final weights.
+    /// Makes the starting weights of a training run again, and reads its masks and its final weights.
     fn trained_network<'s>(&self, spec: &'s TrainingSpec) -> Result<TrainedNetwork<'s>> {
         let RunContext { study, store, .. } = *self.context;
         // The mask is stored, so that no rule for it needs gradients.
         let prepare_context = PrepareContext { study, artifacts: store, probe: &NoProbe };
-        let mask = store.mask(&spec.key)?;
-        let start = prepare_start(spec, &mask, prepare_context)?.weights;
+        let start_mask = store.start_mask(spec)?;
+        let end_mask = store.mask(&spec.key)?;
+        let mut either_mask = start_mask.clone();
+        either_mask.extend(&end_mask);
+        let start = prepare_start(spec, &start_mask, prepare_context)?.weights;
         let (end, _) = prepare_context.split_buffers(store.final_weights(&spec.key)?);
-        Ok(TrainedNetwork { spec, mask, start, end })
+        Ok(TrainedNetwork { spec, start_mask, end_mask, either_mask, start, end })
     }
 
     /// Returns the Euclidean norm of the gradient of the mean training loss at the start, over the kept weights; `None`
@@ -87,9 +96,9 @@ impl<'a> LandscapeMeasurer<'a> {
         let batches = whole_batches(self.dataset.indices(Split::Train), batch_size);
         let start = Snapshot::initial(network.start.clone());
         let options = ProbeOptions::cross_entropy(1.0);
-        let gradients = self.probe.gradients(&start, &network.mask, &batches, &options)?;
+        let gradients = self.probe.gradients(&start, &network.start_mask, &batches, &options)?;
         let mut kept_values = Vec::new();
-        for layer in &network.mask.0 {
+        for layer in &network.start_mask.0 {
             let gradient = gradients.get(&layer.name).with_context(|| format!("no gradient of `{}`", layer.name))?;
             kept_values
                 .extend(gradient.values.iter().zip(&layer.kept).filter(|(_, kept)| **kept).map(|(value, _)| *value));
@@ -103,7 +112,9 @@ impl<'a> LandscapeMeasurer<'a> {
         let mut points = Vec::new();
         for alpha in (0..=last).map(|point| point as f64 / last as f64) {
             let weights = interpolate(&self.context.study.resolved.network, &network.start, &network.end, alpha)?;
-            let Some(point) = self.evaluate(network, weights, alpha)? else { return Ok(None) };
+            let Some(point) = self.evaluate(network, &network.either_mask, weights, alpha)? else {
+                return Ok(None);
+            };
             points.push(point);
         }
         Ok(Some(points))
@@ -116,11 +127,12 @@ impl<'a> LandscapeMeasurer<'a> {
             Stream::of_replicate(self.context.study.experiment.seed, network.spec.replicate, Purpose::Direction);
         let mut directions = Vec::new();
         for index in 0..self.definition.directions {
-            let direction = Direction::draw(&network.end, &network.mask, &mut stream.generator(index as u64))?;
+            let mask = &network.end_mask;
+            let direction = Direction::draw(&network.end, mask, &mut stream.generator(index as u64))?;
             let mut points = Vec::new();
             for alpha in ALPHAS {
-                let weights = direction.moved(&network.end, &network.mask, alpha);
-                let Some(point) = self.evaluate(network, weights, alpha)? else { return Ok(None) };
+                let weights = direction.moved(&network.end, mask, alpha);
+                let Some(point) = self.evaluate(network, mask, weights, alpha)? else { return Ok(None) };
                 points.push(point);
             }
             directions.push(points);
@@ -128,9 +140,15 @@ impl<'a> LandscapeMeasurer<'a> {
         Ok(Some(directions))
     }
 
-    /// Evaluates `weights` under the mask of a network on training images; `None` if the run was cancelled.
-    fn evaluate(&mut self, network: &TrainedNetwork<'_>, weights: TensorMap, alpha: f64) -> Result<Option<LossPoint>> {
-        let scores = self.evaluator.scores(network.spec.engine, weights, &network.mask, [Split::Train])?;
+    /// Evaluates `weights` under a mask on training images; `None` if the run was cancelled.
+    fn evaluate(
+        &mut self,
+        network: &TrainedNetwork<'_>,
+        mask: &Mask,
+        weights: TensorMap,
+        alpha: f64,
+    ) -> Result<Option<LossPoint>> {
+        let scores = self.evaluator.scores(network.spec.engine, weights, mask, [Split::Train])?;
         Ok(scores.map(|[score]| LossPoint {
             alpha,
             train_loss: Some(score.loss).filter(|loss| loss.is_finite()),

@@ -11,9 +11,6 @@ use crate::config::KeepWeights;
 use crate::lottery::Plan;
 use crate::lottery::test_support::study;
 
-/// Iterations of the smoke experiment.
-const LAST: Iteration = Iteration(120);
-
 fn plan() -> Plan {
     study(&["rounds=3", "replicates=1"]).plan
 }
@@ -62,7 +59,7 @@ fn jobs<'a>(plan: &'a Plan, lanes: usize, keep: KeepWeights, index: &Index) -> J
     let graph = TrainingGraph::new(plan, lanes);
     let stored = graph.nodes.iter().map(|node| index.stored.contains(&node.spec.key).then_some(Outcome::Done));
     let stored = stored.collect();
-    plan_jobs(graph, keep, stored, index, LAST)
+    plan_jobs(graph, keep, stored, index)
 }
 
 fn scheduler<'a>(plan: &'a Plan, lanes: usize, keep: KeepWeights, index: &Index) -> Scheduler<'a> {
@@ -138,7 +135,7 @@ fn rerun_for_a_snapshot_stops_at_its_iteration() {
     // The final weights are missing too, and the first round prunes by them.
     assert_eq!(jobs.to_run().map(|(_, steps)| steps).collect::<Vec<_>>(), [120, 90]);
     let graph = TrainingGraph::new(&plan, 1);
-    let jobs = plan_jobs(graph, KeepWeights::Needed, vec![Some(Outcome::Done), None], &OnlyFinalWeights, LAST);
+    let jobs = plan_jobs(graph, KeepWeights::Needed, vec![Some(Outcome::Done), None], &OnlyFinalWeights);
     assert_eq!(jobs.jobs[0], Some(Job { is_rerun: true, from: Iteration(20), until: Iteration(30) }));
 }
 

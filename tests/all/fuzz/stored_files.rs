@@ -111,6 +111,7 @@ fn fuzz_progress_snapshots() {
         state: LaneState::Float32(snapshot(moments)),
         curve: Curve(Vec::new()),
         snapshots: vec![snapshot(moments); 2],
+        masks: None,
         diverged_at: None,
     };
     let bytes = |moments| {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use lth::base::curve::Score;
 use lth::base::mask::Mask;
 use lth::base::rng::{CounterRng, Purpose, Stream};
@@ -67,6 +67,10 @@ impl Trainer for RateRecorder {
         Ok(())
     }
 
+    fn gradients(&mut self, _: &[Batch]) -> Result<Vec<TensorMap>> {
+        bail!("the fake has no gradients")
+    }
+
     fn evaluate_unless(&mut self, _: Split, _: &dyn Fn() -> bool) -> Result<Option<Vec<Score>>> {
         Ok(Some(vec![Score { loss: 1.0, accuracy: 0.5 }]))
     }
@@ -93,6 +97,7 @@ fn recorded_rates(train: &TrainConfig, start: u64) -> Vec<(u64, f64)> {
         elementwise: CounterRng::default(),
         start: &start,
         mask: &Mask(Vec::new()),
+        updates: None,
         snapshots_at: &[],
     };
     let mut recorder = RateRecorder::default();

@@ -289,6 +289,38 @@ pub(crate) fn check_lanes(gpu: Option<usize>) {
 }
 
 #[test]
+fn gradients_are_those_of_a_step_in_each_lane_and_change_nothing() {
+    let dataset = dataset();
+    let optimizer = Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 });
+    for case in CASES.into_iter().filter(|case| case.density == "third") {
+        let (start, mask) = start(case);
+        let mut masked = start.clone();
+        mask.apply(&mut masked.weights);
+        let all = start_from(&case.network(), "dense", 0).1;
+        let spec = TrainerSpec { optimizer, ..case.spec(Dtype::Float64) };
+        let batches = [batch(1), batch(2)];
+        let mut lanes = torch::build(&spec, &dataset, 2).unwrap();
+        (0..2).for_each(|lane| lanes.load(lane, &start, &mask).unwrap());
+        let before: Vec<Snapshot> = (0..2).map(|lane| lanes.snapshot(lane).unwrap()).collect();
+        let gradients = lanes.gradients(&batches).unwrap();
+        for (lane, gradients) in gradients.iter().enumerate() {
+            // Running statistics too.
+            assert_eq!(lanes.snapshot(lane).unwrap(), before[lane], "{case:?}");
+            // The first velocity without a mask is the gradient of all weights.
+            let mut one = torch::build(&spec, &dataset, 1).unwrap();
+            one.load(0, &masked, &all).unwrap();
+            one.step(&[batches[lane].clone()], &[0.1]).unwrap();
+            let velocity = one.snapshot(0).unwrap().moments.remove(0);
+            let error = distance(gradients, &velocity);
+            assert!(error < 1e-6, "{case:?} lane {lane}: off by {error:.1e} of the norm");
+            assert!(!mask.is_respected_by(gradients), "{case:?}: gradients of pruned weights too");
+        }
+        let too_few = lanes.gradients(&batches[..1]).map(drop);
+        assert_error(case.network, too_few, "one batch and one learning rate per lane");
+    }
+}
+
+#[test]
 fn autograd_trainer_rejects_misuse() {
     let dataset = dataset();
     let case = CASES[3];

@@ -24,12 +24,12 @@ const BATCH: usize = 60;
 
 /// One row of the suite: an optimizer by its name in the oracle, and the density of the mask.
 #[derive(Clone, Copy, Debug)]
-struct Case {
+pub(crate) struct Case {
     optimizer: &'static str,
-    density: &'static str,
+    pub(crate) density: &'static str,
 }
 
-const CASES: [Case; 12] = [
+pub(crate) const CASES: [Case; 12] = [
     Case { optimizer: "adam", density: "dense" },
     Case { optimizer: "adam", density: "tenth" },
     Case { optimizer: "sgd", density: "dense" },
@@ -59,11 +59,11 @@ impl Case {
         }
     }
 
-    fn lr(self) -> f64 {
+    pub(crate) fn lr(self) -> f64 {
         if self.optimizer.starts_with("adam") { 1.2e-3 } else { 0.05 }
     }
 
-    fn spec(self, dtype: Dtype) -> TrainerSpec {
+    pub(crate) fn spec(self, dtype: Dtype) -> TrainerSpec {
         let label_smoothing = if self.optimizer == "adam_smoothed" { 0.1 } else { 0.0 };
         let clip_norm = (self.optimizer == "sgd_clipped").then_some(if self.density == "dense" { 1.0 } else { 0.15 });
         TrainerSpec { dtype, label_smoothing, clip_norm, ..TrainerSpec::plain(self.network(), self.update(), BATCH) }
@@ -89,14 +89,14 @@ impl Case {
 }
 
 /// Every float32 trainer, by name: a new engine adds a line here.
-type Build = fn(&TrainerSpec, &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>>;
-const FLOAT32_TRAINERS: [(&str, Build); 2] = [("dense", dense_build), ("sparse", sparse::build)];
+pub(crate) type Build = fn(&TrainerSpec, &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>>;
+pub(crate) const FLOAT32_TRAINERS: [(&str, Build); 2] = [("dense", dense_build), ("sparse", sparse::build)];
 
-fn dense_build(spec: &TrainerSpec, dataset: &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>> {
+pub(crate) fn dense_build(spec: &TrainerSpec, dataset: &Arc<Dataset>) -> anyhow::Result<Box<dyn Trainer>> {
     torch::build(spec, dataset, 1)
 }
 
-fn dataset() -> Arc<Dataset> {
+pub(crate) fn dataset() -> Arc<Dataset> {
     let byte = |i: u64| {
         let h = mix(1, i);
         if (h >> 8).is_multiple_of(4) { (h & 255) as u8 } else { 0 }
@@ -114,7 +114,7 @@ fn dataset() -> Arc<Dataset> {
     })
 }
 
-fn start(case: Case) -> (Snapshot, Mask) {
+pub(crate) fn start(case: Case) -> (Snapshot, Mask) {
     let mut tensors = Vec::new();
     let mut layers = Vec::new();
     let mut counter = 0_u64;
@@ -252,6 +252,45 @@ fn lanes_are_independent_networks() {
                 assert!(error < 1e-7, "{case:?} lane {lane}: off by {error:.1e} of the norm");
             }
             check_zeros(&case, 4, parts(&got), &mask);
+        }
+    }
+}
+
+#[test]
+fn gradients_are_those_of_a_step_for_all_weights_and_change_nothing() {
+    let dataset = dataset();
+    let sgd = |momentum| Optimizer::Sgd(Sgd { momentum, nesterov: false, weight_decay: 0.0 });
+    for case in CASES.into_iter().filter(|case| case.density == "tenth") {
+        let (start, mask) = start(case);
+        let mut masked = start.clone();
+        mask.apply(&mut masked.weights);
+        // The first velocity is the gradient, of kept weights only. Without a mask it is that of all weights.
+        let all = Mask(mask.0.iter().map(|layer| LayerMask { kept: vec![true; layer.kept.len()], ..layer.clone() }).collect());
+        let spec = |dtype| TrainerSpec { optimizer: sgd(0.9), clip_norm: None, ..case.spec(dtype) };
+        let mut dense = dense_build(&spec(Dtype::Float64), &dataset).unwrap();
+        dense.load(0, &masked, &all).unwrap();
+        dense.step(&[batch(3)], &[0.1]).unwrap();
+        let velocity = dense.snapshot(0).unwrap().moments.remove(0);
+        let float64: Build = dense_build;
+        let trainers = FLOAT32_TRAINERS.into_iter().map(|(name, build)| (name, build, Dtype::Float32));
+        for (name, build, dtype) in trainers.chain([("float64", float64, Dtype::Float64)]) {
+            // Clipping and moments do not matter to gradients.
+            let mut trainer = build(&TrainerSpec { optimizer: sgd(0.9), ..case.spec(dtype) }, &dataset).unwrap();
+            trainer.load(0, &start, &mask).unwrap();
+            let before = trainer.snapshot(0).unwrap();
+            let gradients = trainer.gradients(&[batch(3)]).unwrap().remove(0);
+            let error = distance(&gradients, &velocity);
+            let bound = if dtype == Dtype::Float64 { 1e-7 } else { 1e-5 };
+            assert!(error < bound, "{name} {case:?}: off by {error:.1e} of the norm");
+            let is_pruned_weight_zero = mask.is_respected_by(&gradients);
+            assert!(!is_pruned_weight_zero, "{name} {case:?}: gradients of pruned weights too");
+            assert_eq!(trainer.snapshot(0).unwrap(), before, "{name} {case:?}");
+            // The next step is the same as without.
+            trainer.step(&[batch(3)], &[case.lr()]).unwrap();
+            let mut other = build(&TrainerSpec { optimizer: sgd(0.9), ..case.spec(dtype) }, &dataset).unwrap();
+            other.load(0, &start, &mask).unwrap();
+            other.step(&[batch(3)], &[case.lr()]).unwrap();
+            assert_eq!(trainer.snapshot(0).unwrap(), other.snapshot(0).unwrap(), "{name} {case:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod conv;
 mod gpu;
+mod mask_updates;
 mod mlp;
 mod oracle;
 mod at_init;
