@@ -234,7 +234,7 @@ impl ArmKeys {
     /// Checks that mask updates have a training and a mask that they can change. `key` is the path of the arm's table.
     fn check_mask_updates(&self, key: &str, is_pruned_in_training: bool, checker: &mut Checker) {
         let is_trained = self.train || self.mask_updates.is_none();
-        checker.require(&format!("{key}.mask_updates"), is_trained, "change masks in training, and `train` is `false`");
+        checker.require(&format!("{key}.mask_updates"), is_trained, "changes masks in training, and `train` is `false`");
         let is_short = self.train || self.length == 1;
         checker.require(&format!("{key}.length"), is_short, "is that of training, and `train` is `false`");
         if is_pruned_in_training && (self.mask == MaskSource::Iterative || self.mask.size().is_some()) {

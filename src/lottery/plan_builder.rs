@@ -21,6 +21,7 @@ use crate::config::{
 };
 use crate::data::WHOLE_VALIDATION;
 use crate::engine::EngineKind;
+use crate::network::Network;
 use crate::prune::RemainingCounts;
 
 /// Version of the key format: raise it when the same JSON would give other results. This changes every key, so that
@@ -130,8 +131,9 @@ impl ResolvedArm<'_> {
         replicate: u32,
         round: Round,
         layers_like: Option<ContentHash>,
-        per_epoch: u64,
+        resolved: &ResolvedExperiment,
     ) -> Result<Option<MaskUpdateRule>, Diagnostic> {
+        let per_epoch = resolved.iterations_per_epoch;
         let times = UpdateTimes { start: self.starts_at, last: self.last_iteration, per_epoch };
         let key = format!("arms.{}.mask_updates", self.name);
         Ok(match &self.arm.mask_updates {
@@ -139,7 +141,7 @@ impl ResolvedArm<'_> {
             Some(MaskUpdates::Regrow(regrowth)) => Some(MaskUpdateRule::regrow(regrowth, times, &key)?),
             Some(MaskUpdates::Gmp(pruning)) => {
                 let (start, target) = (self.start_counts.of(replicate, round), self.counts.of(replicate, round));
-                if let Some(problem) = denser_than_start(&start, &target, round, &key) {
+                if let Some(problem) = denser_than_start(&start, &target, round, &key, &resolved.network) {
                     return Err(problem);
                 }
                 Some(MaskUpdateRule::prune(pruning, start, layers_like, times, &key)?)
@@ -148,26 +150,25 @@ impl ResolvedArm<'_> {
     }
 }
 
-/// Reports a target of gradual pruning that keeps more weights than the mask at the start. `key` is the path of the table.
+/// Reports a target of gradual pruning that keeps more weights than the mask at the start, in all or in a layer. `key` is
+/// the path of the table.
 fn denser_than_start(
     start: &RemainingCounts,
     target: &RemainingCounts,
     round: Round,
     key: &str,
+    network: &Network,
 ) -> Option<Diagnostic> {
-    let layers = start.layers.iter().flatten().zip(target.layers.iter().flatten());
-    let is_denser_in_a_layer = layers.into_iter().any(|(start, target)| target > start);
-    if target.kept <= start.kept && !is_denser_in_a_layer {
-        return None;
-    }
-    let of = |counts: &RemainingCounts| match &counts.layers {
-        Some(layers) if target.kept <= start.kept => format!("{layers:?} by layer"),
-        _ => with_thousands(counts.kept),
+    let layers = start.layers.iter().flatten().zip(target.layers.iter().flatten()).zip(network.weights());
+    let mut denser_layers = layers.filter(|((start, target), _)| target > start);
+    let (of, start, target) = match denser_layers.next() {
+        Some(((start, target), weight)) => (format!("`{}`", weight.layer), *start, *target),
+        None if target.kept > start.kept => ("the mask".to_owned(), start.kept, target.kept),
+        None => return None,
     };
+    let [start, target] = [start, target].map(with_thousands);
     let message = format!(
-        "the mask at round {round} starts with {} weights and would have to end with {}: `gmp` only prunes",
-        of(start),
-        of(target)
+        "at round {round}, {of} starts with {start} weights and would have to end with {target}: `gmp` only prunes"
     );
     Some(Diagnostic::new(key, message).hint("begin with a larger mask, or choose a smaller target or another allocation"))
 }
@@ -330,7 +331,7 @@ impl<'a> PlanBuilder<'a> {
         };
         for replicate in 1..=experiment.replicates {
             for &round in &resolved_arm.rounds {
-                resolved_arm.update_rule(replicate, round, None, resolved.iterations_per_epoch)?;
+                resolved_arm.update_rule(replicate, round, None, resolved)?;
             }
         }
         Ok(resolved_arm)
@@ -486,7 +487,7 @@ impl<'a> PlanBuilder<'a> {
         let length = resolved_arm.map_or(1, |arm| arm.arm.length);
         let updates = resolved_arm.and_then(|arm| {
             let like = arm.layers_like.map(|other| self.trainings[self.referred_training(coords, Some(other))].key);
-            arm.update_rule(replicate, round, like, self.resolved.iterations_per_epoch).ok().flatten()
+            arm.update_rule(replicate, round, like, self.resolved).ok().flatten()
         });
         let mut own = json!({
             "replicate": replicate,

@@ -6,6 +6,7 @@ mod doctor;
 mod foreign_files;
 mod jobs;
 mod landscape;
+mod mask_updates;
 mod output;
 mod plan;
 mod run;

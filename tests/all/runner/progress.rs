@@ -126,6 +126,20 @@ fn resumed_training_equals_uninterrupted_with_dropout_augmentation_batch_norm_an
 }
 
 #[test]
+fn resumed_training_equals_uninterrupted_with_masks_that_change() {
+    let arms = "arms={ticket={mask='iterative',weights='rewind'},\
+                set={mask={at_init={method='random',like='ticket'}},mask_updates={method='set',every='7it'},weights='rewind'},\
+                rigl={mask={at_init={method='random',like='ticket'}},mask_updates={method='rigl',every='5it',until=1.0},\
+                weights='rewind',length=2},\
+                gmp={mask='dense',mask_updates={method='gmp',like='ticket',every='3it'},weights='rewind'},\
+                reinit={mask={of='rigl'},weights='reinit'}}";
+    check(&[arms, "run.engine=dense"]);
+    check(&[arms, "run.engine=sparse", "train.schedule=cosine"]);
+    check(&[arms, CONV, "run.lanes=3", "train.optimizer=sgd", "train.momentum=0.9"]);
+    check(&[arms, "train.dtype=float64"]);
+}
+
+#[test]
 fn resumed_training_equals_uninterrupted_in_float64() {
     check(&["train.dtype=float64"]);
     check(&["train.dtype=float64", CONV, "run.lanes=2"]);

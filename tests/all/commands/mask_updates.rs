@@ -1,0 +1,193 @@
+//! Masks that change during training, on the real binary.
+
+use std::collections::BTreeMap;
+
+use super::plan::{json, output};
+use crate::support::*;
+
+/// An arm of every rule at the sizes of the ticket, one that is trained twice as long, one that is pruned in one ranking
+/// of all layers, one that begins with the ticket's mask, and controls with the last mask of another arm.
+const ARMS: [&str; 10] = [
+    "arms.static={mask={at_init={method=\"random\",like=\"winning_ticket\"}},mask_updates={method=\"static\"},\
+     weights=\"rewind\"}",
+    "arms.set={mask={at_init={method=\"random\",like=\"winning_ticket\"}},mask_updates={method=\"set\",every=\"10it\"},\
+     weights=\"rewind\",repeats=2}",
+    "arms.rigl={mask={at_init={method=\"random\",like=\"winning_ticket\"}},mask_updates={method=\"rigl\",every=\"10it\"},\
+     weights=\"rewind\"}",
+    "arms.longer={mask={at_init={method=\"random\",like=\"winning_ticket\"}},mask_updates={method=\"rigl\",every=\"10it\"},\
+     weights=\"rewind\",length=2}",
+    "arms.gmp={mask=\"dense\",mask_updates={method=\"gmp\",like=\"winning_ticket\",every=\"10it\"},weights=\"rewind\"}",
+    "arms.global={mask=\"dense\",mask_updates={method=\"gmp\",like=\"winning_ticket\",every=\"10it\"},allocation=\"global\",\
+     weights=\"reinit\"}",
+    "arms.grid={mask=\"dense\",mask_updates={method=\"gmp\",cut=[0.5],every=\"10it\",from=0.0,until=0.5},\
+     weights=\"rewind\"}",
+    "arms.regrown={mask={of=\"winning_ticket\"},mask_updates={method=\"rigl\",every=\"10it\",drop=0.1},weights=\"rewind\"}",
+    "arms.shuffled={mask={random=\"rigl\"},weights=\"rewind\"}",
+    "arms.of_rigl={mask={of=\"rigl\"},weights=\"rewind\"}",
+];
+
+fn sets(more: &'static [&'static str]) -> Vec<&'static str> {
+    ARMS.iter().chain(more).copied().collect()
+}
+
+#[test]
+fn networks_with_changing_masks_have_the_planned_sizes_and_repeat_to_the_bit() {
+    let runs = tempfile::tempdir().unwrap();
+    for engine in ["run.engine=sparse", "run.engine=dense"] {
+        let sets: Vec<&str> = ARMS.iter().copied().chain(["replicates=1", engine]).collect();
+        run_ok(SMOKE, runs.path(), &sets);
+    }
+    for dir in run_dirs(runs.path()) {
+        let rounds = rows(&dir, "rounds.csv");
+        let of = |arm: &str, round: &str| -> Vec<&BTreeMap<String, String>> {
+            rounds.iter().filter(|row| row["arm"] == arm && row["round"] == round).collect()
+        };
+        let share = |row: &BTreeMap<String, String>, column: &str| row[column].parse::<f64>().unwrap();
+        for round in ["1", "2"] {
+            let ticket = &of("winning_ticket", round)[0]["weights_kept"];
+            for arm in ["static", "set", "rigl", "longer", "gmp", "global", "regrown", "shuffled", "of_rigl"] {
+                let of_arm = of(arm, round);
+                assert_eq!(of_arm.len(), if arm == "set" { 2 } else { 1 }, "{arm}");
+                for row in of_arm {
+                    assert_eq!(row["weights_kept"], *ticket, "{arm} round {round}");
+                    assert_eq!(row["start_iteration"], "0", "{arm}");
+                    assert_eq!(row["iterations"], if arm == "longer" { "240" } else { "120" }, "{arm}");
+                    let (ever, remaining) = (share(row, "ever_kept"), share(row, "weights_remaining"));
+                    match arm {
+                        "gmp" | "global" => assert!((ever - 1.0).abs() < 1e-12, "{arm} begins dense"),
+                        "set" | "rigl" | "longer" => assert!(ever > 1.2 * remaining, "{arm}: {ever} of {remaining}"),
+                        "regrown" => assert!(ever > 1.02 * remaining, "{arm}: {ever} of {remaining}"),
+                        _ => assert!((ever - remaining).abs() < 1e-12, "{arm}: {ever} of {remaining}"),
+                    }
+                }
+            }
+            assert_eq!(of("of_rigl", round)[0]["mask_overlap"], "1.0", "the mask at the end");
+            assert_eq!(of("of_rigl", round)[0]["search_iterations"], "120", "its mask needs the whole training");
+            assert_eq!(of("rigl", round)[0]["search_iterations"], "0");
+        }
+        assert_eq!(of("grid", "1")[0]["weights_kept"], "12920", "0.5 of the rate of each layer");
+        let layers = rows(&dir, "layers.csv");
+        let by_layer = |arm: &str| -> Vec<u64> {
+            let of_arm = layers.iter().filter(|row| row["arm"] == arm && row["round"] == "2" && row["repeat"] == "1");
+            of_arm.map(|row| row["weights_kept"].parse().unwrap()).collect()
+        };
+        for arm in ["set", "rigl", "gmp"] {
+            assert_eq!(by_layer(arm), by_layer("static"), "{arm} has Erdős–Rényi-Kernel densities, and keeps them");
+        }
+        assert_eq!(by_layer("regrown"), by_layer("winning_ticket"));
+        assert_ne!(by_layer("global"), by_layer("gmp"), "one ranking of all layers");
+    }
+    let [dense, sparse] = ["dense", "sparse"].map(|engine| {
+        let dirs = run_dirs(runs.path()).into_iter();
+        let mut dirs = dirs.filter(|dir| rows(dir, "rounds.csv")[0]["engine"] == engine);
+        dirs.next().unwrap().file_name().unwrap().to_str().unwrap().to_owned()
+    });
+    for run in [dense, sparse] {
+        let verified = output(&["verify", &run, "--deep", "--retrain", "40"], runs.path());
+        assert!(verified.status.success(), "{}", stdout(&verified));
+    }
+}
+
+#[test]
+fn masks_that_do_not_change_are_those_of_arms_without_updates() {
+    let runs = tempfile::tempdir().unwrap();
+    let random = "arms.random={mask={at_init={method=\"random\",like=\"winning_ticket\"}},allocation=\"erk\",\
+                  weights=\"rewind\"}";
+    let plan = json(&["plan", SMOKE, "--json", "--set", random, "--set", ARMS[0]], runs.path());
+    let without = json(&["plan", SMOKE, "--json", "--set", random], runs.path());
+    assert_eq!(plan["trainings"], without["trainings"], "static masks are trained once, by whichever name");
+}
+
+#[test]
+fn mask_updates_that_do_not_fit_are_refused() {
+    let runs = tempfile::tempdir().unwrap();
+    let refused = |arm: &str| {
+        let set = format!("arms.a={{{arm}}}");
+        let sets = ["plan", SMOKE, "--set", &set, "--set", ARMS[2]];
+        let refused = lth().args(sets).env("LTH_RUNS_DIR", runs.path()).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{arm}: {}", stdout(&refused));
+        stderr(&refused)
+    };
+    let gmp = |keys: &str| format!("mask=\"dense\",weights=\"rewind\",mask_updates={{method=\"gmp\",{keys}}}");
+    for (arm, message) in [
+        (gmp("like=\"a\""), "arms refer to each other in a circle: a"),
+        (gmp("like=\"b\""), "there is no arm `b`"),
+        (gmp("like=\"dense\""), "the dense networks have no mask to refer to"),
+        (gmp("like=\"winning_ticket\",from=0.5,until=0.4"), "must be above `from`"),
+        (gmp("like=\"winning_ticket\",every=10"), "expected iterations such as \"500it\""),
+        (
+            "mask={of=\"winning_ticket\"},weights=\"rewind\",mask_updates={method=\"gmp\",cut=[0.1,0.2]}".into(),
+            "at round 1, `linear1` starts with 15,053 weights and would have to end with",
+        ),
+        (
+            "mask={of=\"winning_ticket\"},weights=\"rewind\",mask_updates={method=\"gmp\",like=\"rigl\"}".into(),
+            "at round 1, `linear2` starts with 307 weights and would have to end with 512: `gmp` only prunes",
+        ),
+        (
+            "mask=\"iterative\",weights=\"rewind\",mask_updates={method=\"gmp\",cut=[0.5]}".into(),
+            "`gmp` prunes to its own size",
+        ),
+        (
+            "mask=\"dense\",weights=\"reinit\",mask_updates={method=\"rigl\"}".into(),
+            "a dense mask has no weights to grow",
+        ),
+        (
+            "mask={of=\"rigl\"},weights=\"rewind\",mask_updates={method=\"set\"},train=false".into(),
+            "`arms.a.mask_updates` changes masks in training, and `train` is `false`",
+        ),
+        (
+            "mask={of=\"rigl\"},weights=\"rewind\",rewind_to=\"100it\",mask_updates={method=\"set\"}".into(),
+            "`arms.a.mask_updates.until` = 0.75 is iteration 90, and the first update would be at 100",
+        ),
+        ("mask={of=\"rigl\"},weights=\"rewind\",rewind_to=\"10it\",length=2".into(), "and `length` cannot both be given"),
+        ("mask={of=\"rigl\"},weights=\"rewind\",length=0".into(), "must be from 1 to 100"),
+        ("mask={of=\"rigl\"},weights=\"rewind\",mask_updates=\"rigl\"".into(), "method = \"rigl\""),
+    ] {
+        let said = refused(&arm);
+        assert!(said.contains(message), "{arm}: {said}");
+    }
+}
+
+#[test]
+fn mask_that_turns_out_smaller_than_the_target_fails_its_training_run() {
+    // The layers of SNIP's mask are known when it has been made.
+    let runs = tempfile::tempdir().unwrap();
+    let snip = "arms.snip={mask={at_init={method=\"snip\",cut=[0.5]}},allocation=\"global\",weights=\"rewind\"}";
+    let gmp = "arms.gmp={mask={of=\"snip\"},mask_updates={method=\"gmp\",cut=[0.51],every=\"10it\"},allocation=\"balanced\",\
+               weights=\"rewind\"}";
+    let output = run(SMOKE, runs.path(), &[snip, gmp, "replicates=1", "rounds=1"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("the mask that it starts with keeps fewer in"), "{said}");
+    let rounds = rows(&run_dir(runs.path()), "rounds.csv");
+    assert!(rounds.iter().any(|row| row["arm"] == "snip" && row["outcome"] == "done"), "the others go on");
+}
+
+#[test]
+fn networks_with_changing_masks_can_be_measured_and_exported() {
+    let runs = tempfile::tempdir().unwrap();
+    run_ok(SMOKE, runs.path(), &sets(&["replicates=1", "rounds=1", "run.keep=all"]));
+    let ticket = runs.path().join("ticket.safetensors");
+    let ticket = ticket.to_str().unwrap();
+    for args in [
+        &["stability", "smoke", "--arm", "rigl", "--arm", "gmp"][..],
+        &["landscape", "smoke", "--arm", "set", "--arm", "gmp"],
+        &["evaluate", "smoke", "--arm", "rigl"],
+        &["ticket", "export", "smoke", "--arm", "gmp", "--round", "1", "-o", ticket],
+        &["ticket", "verify", ticket],
+        &["verify", "smoke", "--deep"],
+    ] {
+        let done = output(args, runs.path());
+        assert!(done.status.success(), "{args:?}: {}", stderr(&done));
+    }
+    let dir = run_dir(runs.path());
+    let lines = rows(&dir, "stability.csv");
+    let ends: Vec<&str> =
+        lines.iter().filter(|row| row["alpha"] == "1.0").map(|row| row["test_error"].as_str()).collect();
+    let rounds = rows(&dir, "rounds.csv");
+    for (arm, error) in ["rigl", "gmp"].into_iter().zip(ends) {
+        let row = rounds.iter().find(|row| row["arm"] == arm).unwrap();
+        let accuracy: f64 = row["final_test_accuracy"].parse().unwrap();
+        assert!((1.0 - accuracy - error.parse::<f64>().unwrap()).abs() < 1e-12, "{arm}: the end of the line is the network");
+    }
+}
