@@ -82,3 +82,136 @@ fn grown(before: &Mask, after: &Mask) -> Mask {
     };
     Mask(before.0.iter().zip(&after.0).map(layer).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::units::Iteration;
+    use crate::engine::NoProbe;
+    use crate::lottery::tests::InMemoryStore;
+    use crate::lottery::{Study, prepare, test_support};
+
+    /// Arms whose masks are updated every 10 of 120 iterations, until iteration 90.
+    const ARMS: &str = "arms={rigl={mask={at_init={method='random',cut=[0.8]}},weights='rewind',\
+                        mask_updates={method='rigl',every='10it'}},\
+                        gmp={mask='dense',weights='reinit',mask_updates={method='gmp',cut=[0.8],every='10it'}}}";
+
+    struct Fixture {
+        study: Study,
+        memory: InMemoryStore,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let study = test_support::study(&["replicates=1", "rounds=1", ARMS]);
+            Self { study, memory: InMemoryStore::default() }
+        }
+
+        fn spec(&self, arm: &str) -> &TrainingSpec {
+            self.study.plan.trainings.iter().find(|spec| spec.arm == arm).unwrap()
+        }
+
+        fn context(&self) -> PrepareContext<'_> {
+            PrepareContext { study: &self.study, artifacts: &self.memory, probe: &NoProbe }
+        }
+
+        /// Returns the mask at the start of an arm.
+        fn start(&self, arm: &str) -> Mask {
+            match arm {
+                "gmp" => crate::lottery::all_ones(&self.study.resolved.network),
+                _ => {
+                    let rigl = self.spec(arm);
+                    let like = crate::lottery::all_ones(&self.study.resolved.network);
+                    let mut mask = like;
+                    for (layer, kept) in mask.0.iter_mut().zip(rigl.counts.layers.as_ref().unwrap()) {
+                        layer.kept.iter_mut().skip(*kept as usize).for_each(|kept| *kept = false);
+                    }
+                    mask
+                }
+            }
+        }
+
+        /// Returns the state with 1 for every weight that a mask keeps.
+        fn ones(&self, mask: &Mask) -> Snapshot {
+            let mut weights = self.context().draw_initial(1);
+            weights.0.iter_mut().for_each(|tensor| tensor.values.fill(1.0));
+            mask.apply(&mut weights);
+            Snapshot { moments: vec![weights.clone()], ..Snapshot::initial(weights) }
+        }
+    }
+
+    /// Returns the mask in which the first `count` weights of the first layer are swapped with as many pruned ones.
+    fn moved(mask: &Mask, count: usize) -> Mask {
+        let mut moved = mask.clone();
+        let layer = &mut moved.0[0].kept;
+        let free: Vec<usize> = (0..layer.len()).filter(|&index| !layer[index]).take(count).collect();
+        layer[..count].fill(false);
+        free.into_iter().for_each(|index| layer[index] = true);
+        moved
+    }
+
+    fn audited(fixture: &Fixture, arm: &str, iteration: u64, masks: [&Mask; 2], loaded: &Snapshot) -> String {
+        let [before, after] = masks.map(Clone::clone);
+        let update = MaskUpdate { lane: 0, iteration: Iteration(iteration), before, after };
+        audit_update(fixture.spec(arm), &update, loaded).map_or_else(|error| error.to_string(), |()| "passed".to_owned())
+    }
+
+    #[test]
+    fn updates_that_drop_and_grow_are_audited() {
+        let fixture = Fixture::new();
+        let before = fixture.start("rigl");
+        // 0.3 · ½(1 + cos(π · 30/90)) = 0.225 of the weights of the first layer.
+        let most = (before.0[0].kept_count() as f64 * 0.225) as usize;
+        let after = moved(&before, most);
+        let both = { let mut both = before.clone(); both.extend(&after); both };
+        let mut loaded = fixture.ones(&after);
+        let grown = grown(&before, &after);
+        grown.apply(&mut loaded.weights);
+        loaded.moments.iter_mut().for_each(|moment| grown.apply(moment));
+        let audited = |iteration, masks, loaded: &Snapshot| audited(&fixture, "rigl", iteration, masks, loaded);
+        assert_eq!(audited(30, [&before, &after], &loaded), "passed");
+        assert!(audited(31, [&before, &after], &loaded).contains("none of its updates"));
+        assert!(audited(90, [&before, &after], &loaded).contains("none of its updates"), "the end is no update");
+        let more = moved(&before, most + 1);
+        assert!(audited(30, [&before, &more], &fixture.ones(&more)).contains(&format!("dropped {} weights", most + 1)));
+        assert!(audited(30, [&before, &both], &loaded).contains("changed the number of weights"));
+        assert!(audited(30, [&before, &after], &fixture.ones(&after)).contains("grown from another value"));
+        assert!(audited(30, [&before, &after], &fixture.ones(&both)).contains("a dropped weight is not 0"));
+        let stale = Snapshot { moments: fixture.ones(&both).moments, ..loaded.clone() };
+        assert!(audited(30, [&before, &after], &stale).contains("a moment of a dropped weight is not 0"));
+        let revived = Snapshot { moments: fixture.ones(&after).moments, ..loaded };
+        assert!(audited(30, [&before, &after], &revived).contains("grown from another value"));
+    }
+
+    #[test]
+    fn updates_that_prune_and_masks_at_the_end_are_audited() {
+        let fixture = Fixture::new();
+        let (rigl, gmp) = (fixture.start("rigl"), fixture.start("gmp"));
+        let audited_gmp = |iteration, masks, loaded: &Snapshot| audited(&fixture, "gmp", iteration, masks, loaded);
+        // From a fifth of 120 iterations on.
+        assert_eq!(audited_gmp(44, [&gmp, &rigl], &fixture.ones(&rigl)), "passed");
+        assert!(audited_gmp(45, [&gmp, &rigl], &fixture.ones(&rigl)).contains("none of its updates"));
+        assert!(audited_gmp(44, [&rigl, &moved(&rigl, 1)], &fixture.ones(&rigl)).contains("a pruned weight came back"));
+        let end = |arm: &str, start: &Mask, current: &Mask, ever_kept: &Mask| {
+            let masks = UpdatedMasks { current: current.clone(), ever_kept: ever_kept.clone() };
+            let audited = audit_updated_masks(fixture.spec(arm), fixture.context(), start, &masks);
+            audited.map_or_else(|error| error.to_string(), |()| "passed".to_owned())
+        };
+        let other = moved(&rigl, 5);
+        assert_eq!(end("rigl", &rigl, &other, &gmp), "passed");
+        assert!(end("rigl", &rigl, &gmp, &gmp).contains("weights kept at the end, "));
+        assert!(end("rigl", &rigl, &other, &rigl).contains("not among those that were ever kept"));
+        assert_eq!(end("gmp", &gmp, &rigl, &gmp), "passed");
+        assert!(end("gmp", &rigl, &rigl, &gmp).contains("which its first mask does not"));
+        let mut uneven = rigl.clone();
+        let (first, last) = (rigl.0[0].kept.iter().position(|kept| *kept), rigl.0[2].kept.iter().position(|kept| !kept));
+        if let (Some(first), Some(last)) = (first, last) {
+            uneven.0[0].kept[first] = false;
+            uneven.0[2].kept[last] = true;
+            assert!(end("rigl", &rigl, &uneven, &gmp).contains("layers keep"));
+        }
+        // A stored mask at the start is the one that its rule makes.
+        let (made, _) = prepare(fixture.spec("gmp"), fixture.context()).unwrap();
+        assert_eq!(made, gmp);
+    }
+}

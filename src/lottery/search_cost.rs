@@ -243,6 +243,39 @@ mod tests {
         assert_eq!(cost("all", 2), (0, 3 * 1200 * 25_760), "all training images, of which there are 1,200");
     }
 
+    #[test]
+    fn cost_of_masks_that_change_by_hand() {
+        let random = "mask={at_init={method='random',cut=[0.8]}},weights='rewind'";
+        let arms = format!(
+            "arms={{set={{{random},mask_updates={{method='set',every='10it'}}}},\
+             rigl={{{random},mask_updates={{method='rigl',every='10it'}},length=2}},\
+             gmp={{mask='dense',weights='rewind',mask_updates={{method='gmp',cut=[0.8],every='10it'}}}},\
+             of={{mask={{of='rigl'}},weights='reinit'}}}}"
+        );
+        let study = study(&["replicates=1", "rounds=1", "train.iterations=100", "train.batch_size=50", &arms]);
+        let trainings = &study.plan.trainings;
+        let spec = |arm: &str| trainings.iter().find(|spec| spec.arm == arm).unwrap();
+        let kept = spec("set").counts.layers.clone().unwrap();
+        let (sparse, dense) = (study.resolved.network.macs(&kept), 25_760);
+        let whole = |arm: &str| {
+            let spec = spec(arm);
+            study.training_macs(spec, study.mean_macs(spec, &kept))
+        };
+        assert_eq!(whole("set"), 100 * 150 * sparse);
+        // Fifteen updates of 200 iterations, each with a gradient of all weights instead of the kept ones.
+        assert_eq!(whole("rigl"), 200 * 150 * sparse + 15 * 50 * (dense - sparse));
+        // Dense until iteration 20, then six prunings until 70: 20 + 50/4 of 100 iterations with what is pruned at last.
+        let mean = sparse as f64 + 0.325 * (dense - sparse) as f64;
+        let error = (whole("gmp") as f64 / (100.0 * 150.0 * mean) - 1.0).abs();
+        assert!(error < 1e-3, "{error}: counts are rounded in each layer");
+        let find = |key: &ContentHash| {
+            trainings.iter().find(|spec| spec.key == *key).map(|spec| (spec, study.mean_macs(spec, &kept)))
+        };
+        let cost = study.search_cost(spec("of"), &find).unwrap();
+        assert_eq!((cost.iterations, cost.macs), (200, whole("rigl")), "the mask at the end needs the training");
+        assert_eq!(study.search_cost(spec("rigl"), &find).unwrap(), SearchCost::default());
+    }
+
     // regression: each round of fine-tuning was followed twice, by its mask and by its weights: 2^40 steps
     #[test]
     fn cost_of_a_long_chain_of_fine_tuning_is_found_at_once() {

@@ -180,6 +180,7 @@ fn example_for_key(key: &str) -> Option<String> {
         "mask" => "\"iterative\"",
         "at_init" => "{ method = \"snip\", like = \"winning_ticket\" }",
         "score" => "{ images_per_class = 10 }",
+        "mask_updates" => "{ method = \"rigl\" }",
         "cut" => "[0.5, 0.8, 0.9]",
         "weights" => "\"rewind\"",
         "rate" if parent(key) == "prune" => "{ linear = 0.2, output = 0.1 }",
