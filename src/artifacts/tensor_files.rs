@@ -28,7 +28,7 @@ struct FileMetadata {
 }
 
 /// Counters of a [`Snapshot`]. The tensors of its file are in this order: weights, first moments, second moments (as
-/// many moments as `moments`), buffers.
+/// many moments as `moments`), buffers, scores.
 #[derive(Serialize, Deserialize)]
 struct SnapshotCounters {
     /// The iteration after which the snapshot was taken.
@@ -40,6 +40,9 @@ struct SnapshotCounters {
     /// Number of buffers.
     #[serde(default, skip_serializing_if = "is_zero")]
     buffers: usize,
+    /// Number of score tensors.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    scores: usize,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "`skip_serializing_if` passes a reference")]
@@ -161,23 +164,29 @@ fn moment_name(moment: usize, parameter: &str) -> String {
     format!("moment{moment}.{parameter}")
 }
 
-/// Returns a snapshot as a safetensors file: weights under their names, moments as `moment1.NAME`, then buffers.
+/// Beginning of the names of scores.
+const SCORE: &str = "score.";
+
+/// Returns a snapshot as a safetensors file: weights under their names, moments as `moment1.NAME`, then buffers, then scores
+/// as `score.NAME`.
 ///
 /// # Errors
 /// Fails if the tensors cannot be serialized.
 pub fn snapshot_to_bytes<T: StoredFloat>(snapshot: &Snapshot<T>) -> Result<Vec<u8>> {
-    let Snapshot { weights, moments, buffers, iteration, optimizer_steps } = snapshot;
+    let Snapshot { weights, moments, buffers, scores, iteration, optimizer_steps } = snapshot;
     let mut named: Vec<(String, &NamedTensor<T>)> =
         weights.0.iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
     for (moment, state) in (1..).zip(moments) {
         named.extend(state.0.iter().map(|tensor| (moment_name(moment, &tensor.name), tensor)));
     }
     named.extend(buffers.0.iter().map(|tensor| (tensor.name.clone(), tensor)));
+    named.extend(scores.0.iter().map(|tensor| (format!("{SCORE}{}", tensor.name), tensor)));
     let counters = SnapshotCounters {
         iteration: *iteration,
         optimizer_steps: *optimizer_steps,
         moments: moments.len(),
         buffers: buffers.0.len(),
+        scores: scores.0.len(),
     };
     floats_to_bytes(&named, Some(counters))
 }
@@ -190,6 +199,12 @@ pub fn snapshot_from_bytes<T: StoredFloat>(bytes: &[u8]) -> Result<Snapshot<T>> 
     let counters = metadata(bytes)?.snapshot.context("it is no snapshot: it has no iteration")?;
     ensure!(counters.moments <= MAX_MOMENTS, "it has {} moments; {MAX_MOMENTS} are the most", counters.moments);
     let mut weights = floats_from_bytes::<T>(bytes)?.0;
+    ensure!(weights.len() >= counters.scores, "its scores are not whole");
+    let mut scores = TensorMap(weights.split_off(weights.len() - counters.scores));
+    for tensor in &mut scores.0 {
+        let name = tensor.name.strip_prefix(SCORE).with_context(|| format!("`{}` is out of place", tensor.name))?;
+        tensor.name = name.to_owned();
+    }
     ensure!(weights.len() >= counters.buffers, "its buffers are not whole");
     let buffers = TensorMap(weights.split_off(weights.len() - counters.buffers));
     ensure!(weights.len().is_multiple_of(counters.moments + 1), "its moments are not whole");
@@ -205,7 +220,7 @@ pub fn snapshot_from_bytes<T: StoredFloat>(bytes: &[u8]) -> Result<Snapshot<T>> 
         moments.push(TensorMap(std::mem::replace(&mut moment_tensors, later_moments)));
     }
     let SnapshotCounters { iteration, optimizer_steps, .. } = counters;
-    Ok(Snapshot { weights: TensorMap(weights), moments, iteration, optimizer_steps, buffers })
+    Ok(Snapshot { weights: TensorMap(weights), moments, iteration, optimizer_steps, buffers, scores })
 }
 
 /// Reads tensors in float32 from a safetensors file.

@@ -44,14 +44,12 @@ pub struct Evaluation {
 pub struct Curve(pub Vec<Evaluation>);
 
 impl Curve {
-    /// Returns the early stop: the first evaluation with the minimum validation loss, found after training. The
-    /// evaluation at the start counts only if training started from trained weights (`is_trained`): an untrained
-    /// network is not a result of training. Evaluations whose loss is not finite are skipped.
-    pub fn early_stop(&self, is_trained: bool) -> Option<&Evaluation> {
+    /// Returns the early stop: the first evaluation with the minimum validation loss, found after training. Only evaluations
+    /// from the iteration `from` on count. Evaluations whose loss is not finite are skipped.
+    pub fn early_stop(&self, from: u64) -> Option<&Evaluation> {
         self.0
             .iter()
-            .skip(usize::from(!is_trained))
-            .filter(|point| point.validation.loss.is_finite())
+            .filter(|point| point.iteration >= from && point.validation.loss.is_finite())
             .reduce(|best, point| if point.validation.loss < best.validation.loss { point } else { best })
     }
 
@@ -77,12 +75,13 @@ mod tests {
     }
 
     #[test]
-    fn early_stop_is_first_minimum_and_counts_start_only_if_trained() {
-        let stop = |losses: &[f64], is_trained| curve(losses).early_stop(is_trained).map(|point| point.iteration);
-        assert_eq!(stop(&[0.1, 0.5, 0.3, 0.3, 0.4], false), Some(200));
-        assert_eq!(stop(&[0.1, 0.5, 0.3, 0.3, 0.4], true), Some(0));
-        assert_eq!(stop(&[0.4, 0.5, 0.3, 0.3, 0.4], true), Some(200));
-        assert_eq!((stop(&[0.1], false), stop(&[0.1], true)), (None, Some(0)));
-        assert_eq!(stop(&[0.1, f64::NAN, 0.7], false), Some(200));
+    fn early_stop_is_the_first_minimum_of_the_evaluations_that_count() {
+        let stop = |losses: &[f64], from| curve(losses).early_stop(from).map(|point| point.iteration);
+        assert_eq!(stop(&[0.1, 0.5, 0.3, 0.3, 0.4], 1), Some(200));
+        assert_eq!(stop(&[0.1, 0.5, 0.3, 0.3, 0.4], 0), Some(0));
+        assert_eq!(stop(&[0.4, 0.5, 0.3, 0.3, 0.4], 0), Some(200));
+        assert_eq!(stop(&[0.4, 0.5, 0.3, 0.3, 0.4], 201), Some(300));
+        assert_eq!((stop(&[0.1], 1), stop(&[0.1], 0)), (None, Some(0)));
+        assert_eq!(stop(&[0.1, f64::NAN, 0.7], 1), Some(200));
     }
 }

@@ -21,7 +21,7 @@ impl LayerMask {
 }
 
 /// A mask over all convolutional and linear weight tensors, in the order of the network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mask(pub Vec<LayerMask>);
 
 impl Mask {

@@ -28,6 +28,8 @@ pub enum Purpose {
     Score,
     /// The weights that grow at an update of a mask in training, and the order of weights with equal scores there.
     MaskUpdates,
+    /// The scores that the training of a mask begins with.
+    Scores,
     /// The permutation of initial weights within a layer.
     Shuffle,
     /// The noise added to initial weights.
@@ -54,6 +56,7 @@ impl Purpose {
             Self::Criterion => "criterion",
             Self::Score => "score",
             Self::MaskUpdates => "mask_updates",
+            Self::Scores => "scores",
             Self::Shuffle => "shuffle",
             Self::Noise => "noise",
             Self::Direction => "direction",

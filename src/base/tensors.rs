@@ -83,6 +83,9 @@ pub struct Snapshot<T = f32> {
     pub moments: Vec<TensorMap<T>>,
     /// State of the network that is not trained: running means and variances of batch norms.
     pub buffers: TensorMap<T>,
+    /// One score per prunable weight, where scores are trained instead of weights; else empty. The moments are those of the
+    /// scores then, and the weights are those before any mask.
+    pub scores: TensorMap<T>,
     /// Number of iterations that led to this state; a training run that starts at iteration k counts on from k. A plain
     /// number, as in the interface of the engines and in the stored files.
     pub iteration: u64,

@@ -61,8 +61,8 @@ pub(super) struct ArmKeys {
     /// The source of the masks.
     mask: MaskSource,
     /// With the masks `iterative`, `one_shot` and `at_init`, and with `mask_updates` by `gmp`: how the number of weights is
-    /// divided among the layers. Without it, `erk` with `mask_updates`; else as the arm that `like` names, or by the rates
-    /// and the scope of `[prune]`.
+    /// divided among the layers. Without it, `erk` with `mask_updates` (`uniform` with `edge_popup`); else as the arm that
+    /// `like` names, or by the rates and the scope of `[prune]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     allocation: Option<Allocation>,
     /// The source of the initial weights: a name, or weights in a file.
@@ -242,8 +242,14 @@ impl ArmKeys {
             let hint = "write `mask = \"dense\"` (or `{ of = \"…\" }`)";
             checker.push(Diagnostic::new(format!("{key}.mask"), message).hint(hint));
         }
-        if self.mask == MaskSource::Dense && self.mask_updates.is_some() && !is_pruned_in_training {
-            let message = "a dense mask has no weights to grow: `set`, `rigl` and `static` need a mask that prunes";
+        let has_free_size = self.mask_updates.as_ref().is_some_and(MaskUpdates::has_free_size);
+        let is_fixed = self.mask_updates.is_some() && !is_pruned_in_training && !has_free_size;
+        if has_free_size && self.mask != MaskSource::Dense {
+            let message = "`bernoulli` begins with all weights, each with the probability 1/2";
+            checker.push(Diagnostic::new(format!("{key}.mask"), message).hint("write `mask = \"dense\"`"));
+        }
+        if self.mask == MaskSource::Dense && is_fixed {
+            let message = "a dense mask has no weights to grow: `set`, `rigl`, `edge_popup` and `static` need a mask that prunes";
             let hint = "such as `mask = { at_init = { method = \"random\", like = \"…\" } }`";
             checker.push(Diagnostic::new(format!("{key}.mask"), message).hint(hint));
         }
@@ -314,7 +320,7 @@ impl ArmKeys {
         let weights = self.weight_source(key)?;
         let updated_size = self.mask_updates.as_ref().and_then(MaskUpdates::size);
         let has_size = updated_size.or(self.mask.size()).is_some();
-        let usual = self.mask_updates.as_ref().filter(|_| has_size).map(|_| Allocation::Erk);
+        let usual = self.mask_updates.as_ref().filter(|_| has_size).map(MaskUpdates::default_allocation);
         Ok(Arm {
             weights,
             mask: self.mask,

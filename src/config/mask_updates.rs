@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::checker::Checker;
+use super::allocation::Allocation;
+use super::checker::{Checker, is_positive};
 use super::mask_source::TargetSize;
 use super::training_time::TrainingTime;
 
@@ -17,6 +18,26 @@ pub enum MaskUpdates {
     Regrow(Regrowth),
     /// Weights are pruned in many small steps.
     Gmp(GradualPruning),
+    /// The mask is trained, and the weights are not.
+    Learn(MaskLearning),
+}
+
+/// Training of scores that determine the mask, while the weights stay as they are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MaskLearning {
+    /// How scores determine the mask.
+    pub supermask: Supermask,
+    /// The learning rate of scores; `None` for `train.lr`.
+    pub lr: Option<f64>,
+}
+
+/// How scores determine a mask (a supermask: one that makes a good network of untrained weights).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Supermask {
+    /// Each layer keeps as many weights as before: those whose scores have the largest magnitudes.
+    EdgePopup,
+    /// Each weight is kept with the probability σ(score).
+    Bernoulli,
 }
 
 /// Updates that drop weights and grow as many others in the same layer.
@@ -84,6 +105,13 @@ enum Method {
     /// Gradual magnitude pruning (Zhu & Gupta 2017, arXiv 1710.01878): the share of pruned weights rises from that of the
     /// mask to that of the target, ever more slowly (cubically).
     Gmp,
+    /// Edge-popup (Ramanujan et al. 2020, arXiv 1911.13299): the weights stay as they are, and a score of each weight is
+    /// trained; each layer keeps the weights with the largest |score|.
+    EdgePopup,
+    /// A learned supermask (Zhou et al. 2019, arXiv 1905.01067): the weights stay as they are, and a score of each weight is
+    /// trained; σ(score) is the probability with which the weight is kept, drawn for every batch. Evaluations are the mean of
+    /// ten draws.
+    Bernoulli,
 }
 
 /// How the mask of a network changes during its training.
@@ -116,6 +144,9 @@ struct MaskUpdatesKeys {
     /// With `set`, `rigl` and `gmp`: the share of the training after which the mask stays (0.75).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<f64>,
+    /// With `edge_popup` and `bernoulli`: the learning rate of scores at the start of its schedule; without it, `train.lr`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lr: Option<f64>,
 }
 
 /// Iterations from one update to the next, as in the paper on `RigL`.
@@ -135,6 +166,8 @@ impl MaskUpdates {
             Self::Regrow(Regrowth { growth: Growth::Random, .. }) => "set",
             Self::Regrow(Regrowth { growth: Growth::Gradient, .. }) => "rigl",
             Self::Gmp(_) => "gmp",
+            Self::Learn(MaskLearning { supermask: Supermask::EdgePopup, .. }) => "edge_popup",
+            Self::Learn(MaskLearning { supermask: Supermask::Bernoulli, .. }) => "bernoulli",
         }
     }
 
@@ -142,13 +175,26 @@ impl MaskUpdates {
     pub fn size(&self) -> Option<&TargetSize> {
         match self {
             Self::Gmp(GradualPruning { size, .. }) => Some(size),
-            Self::Static | Self::Regrow(_) => None,
+            Self::Static | Self::Regrow(_) | Self::Learn(_) => None,
         }
     }
 
     /// Returns whether the masks depend on random draws.
     pub fn is_random(&self) -> bool {
-        matches!(self, Self::Regrow(Regrowth { growth: Growth::Random, .. }))
+        matches!(self, Self::Regrow(Regrowth { growth: Growth::Random, .. }) | Self::Learn(_))
+    }
+
+    /// Returns whether any number of weights may be kept at the end.
+    pub fn has_free_size(&self) -> bool {
+        matches!(self, Self::Learn(MaskLearning { supermask: Supermask::Bernoulli, .. }))
+    }
+
+    /// Returns the division of weights among the layers that the method's authors use.
+    pub(super) fn default_allocation(&self) -> Allocation {
+        match self {
+            Self::Static | Self::Regrow(_) | Self::Gmp(_) => Allocation::Erk,
+            Self::Learn(_) => Allocation::Uniform,
+        }
     }
 
     /// Checks the range of every value. `table` is the path of the table.
@@ -169,6 +215,9 @@ impl MaskUpdates {
                 checker.require(&key("until"), from < until, "must be above `from`");
                 size.check(table, checker);
             }
+            Self::Learn(MaskLearning { lr, .. }) => {
+                checker.require(&key("lr"), lr.is_none_or(is_positive), "must be above 0");
+            }
         }
     }
 }
@@ -181,7 +230,7 @@ impl TryFrom<MaskUpdatesKeys> for MaskUpdates {
     type Error = String;
 
     fn try_from(keys: MaskUpdatesKeys) -> Result<Self, String> {
-        let MaskUpdatesKeys { method, like, cut, every, drop, decay, from, until } = keys;
+        let MaskUpdatesKeys { method, like, cut, every, drop, decay, from, until, lr } = keys;
         let owners = [
             ("like", like.is_some(), &[Method::Gmp][..]),
             ("cut", cut.is_some(), &[Method::Gmp]),
@@ -190,6 +239,7 @@ impl TryFrom<MaskUpdatesKeys> for MaskUpdates {
             ("decay", decay.is_some(), &[Method::Set, Method::Rigl]),
             ("from", from.is_some(), &[Method::Gmp]),
             ("until", until.is_some(), &[Method::Set, Method::Rigl, Method::Gmp]),
+            ("lr", lr.is_some(), &[Method::EdgePopup, Method::Bernoulli]),
         ];
         for (name, is_given, methods) in owners {
             if is_given && !methods.contains(&method) {
@@ -204,7 +254,10 @@ impl TryFrom<MaskUpdatesKeys> for MaskUpdates {
             let (drop, decay) = (drop.unwrap_or(DEFAULT_DROP), decay.unwrap_or_default());
             Self::Regrow(Regrowth { growth, every, drop, decay, until })
         };
+        let learn = |supermask| Self::Learn(MaskLearning { supermask, lr });
         Ok(match method {
+            Method::EdgePopup => learn(Supermask::EdgePopup),
+            Method::Bernoulli => learn(Supermask::Bernoulli),
             Method::Static => Self::Static,
             Method::Set => regrow(Growth::Random),
             Method::Rigl => regrow(Growth::Gradient),
@@ -224,6 +277,8 @@ impl Method {
             Self::Set => "set",
             Self::Rigl => "rigl",
             Self::Gmp => "gmp",
+            Self::EdgePopup => "edge_popup",
+            Self::Bernoulli => "bernoulli",
         }
     }
 }
@@ -243,9 +298,17 @@ impl From<MaskUpdates> for MaskUpdatesKeys {
             decay: None,
             from: None,
             until: None,
+            lr: None,
         };
         match updates {
             MaskUpdates::Static => plain(Method::Static),
+            MaskUpdates::Learn(MaskLearning { supermask, lr }) => Self {
+                lr,
+                ..plain(match supermask {
+                    Supermask::EdgePopup => Method::EdgePopup,
+                    Supermask::Bernoulli => Method::Bernoulli,
+                })
+            },
             MaskUpdates::Regrow(Regrowth { growth, every, drop, decay, until }) => Self {
                 every: unless_default(every),
                 drop: other(drop, DEFAULT_DROP),
@@ -288,6 +351,8 @@ mod tests {
             r#""method":"set""#,
             r#""method":"rigl","every":"1ep","drop":0.5,"decay":"constant","until":1.0"#,
             r#""method":"gmp","like":"b""#,
+            r#""method":"edge_popup""#,
+            r#""method":"bernoulli","lr":100.0"#,
             r#""method":"gmp","cut":[0.5],"every":"10it","from":0.0,"until":0.5"#,
         ] {
             let written = serde_json::to_string(&updates(&keys.replace("\":", "\"="))).unwrap();
@@ -325,6 +390,9 @@ mod tests {
             ("method='rigl',drop=0.0", "must be above 0 and below 1"),
             ("method='rigl',every='0it'", "must be at least `1it`"),
             ("method='rigl',until=1.5", "must be above 0 and at most 1"),
+            ("method='rigl',lr=0.1", "`lr` belongs to `edge_popup`, `bernoulli`, not to `rigl`"),
+            ("method='bernoulli',every='5it'", "`every` belongs to `set`, `rigl`, `gmp`, not to `bernoulli`"),
+            ("method='edge_popup',lr=0.0", "must be above 0"),
             ("method='rigel'", "did you mean `rigl`?"),
         ] {
             let error = usage_error(&[&format!("arms={{a={{{ARM},mask_updates={{{keys}}}}}}}")]);

@@ -87,7 +87,7 @@ pub use key_paths::{KeyPath, key_paths};
 pub use layer_spec::LayerSpec;
 pub use lr_schedule::{LrScheduleConfig, LrScheduleKind};
 pub use mask_source::{MaskSource, TargetSize};
-pub use mask_updates::{DropDecay, GradualPruning, Growth, MaskUpdates, Regrowth};
+pub use mask_updates::{DropDecay, GradualPruning, Growth, MaskLearning, MaskUpdates, Regrowth, Supermask};
 pub use mistakes::diagnostic::{Diagnostic, DiagnosticKind};
 pub use mistakes::render::UsageError;
 pub use mistakes::suggest::closest_match;

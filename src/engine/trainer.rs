@@ -89,6 +89,15 @@ pub struct Batch {
     pub elementwise: CounterRng,
 }
 
+/// What a pass in training mode does with the running statistics of batch norms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunningStatistics {
+    /// They stay as they are.
+    Keep,
+    /// The statistics of the batch enter them, as in a step.
+    Update,
+}
+
 /// Trains one or more networks in lockstep, each in its own lane. Lanes have indices from 0.
 pub trait Trainer {
     /// Returns the number of networks trained in lockstep.
@@ -111,11 +120,24 @@ pub trait Trainer {
 
     /// Returns the gradients of the loss of every lane on its batch, in the order of lanes: of all parameters, also of
     /// weights that the mask prunes, as an optimizer step would compute them, but without weight decay and clipping.
-    /// Changes nothing.
+    /// Changes nothing but the running statistics of batch norms, if those are to be updated.
     ///
     /// # Errors
     /// Fails like [`step`](Self::step).
-    fn gradients(&mut self, batches: &[Batch]) -> Result<Vec<TensorMap>>;
+    fn gradients(&mut self, batches: &[Batch], statistics: RunningStatistics) -> Result<Vec<TensorMap>>;
+
+    /// Replaces all parameters of a lane; everything else stays.
+    ///
+    /// # Errors
+    /// Fails if there is no such lane, if tensors do not fit the network, the device fails, or the trainer cannot.
+    fn replace_weights(&mut self, _lane: usize, _weights: &TensorMap) -> Result<()> {
+        bail!("this trainer cannot replace weights")
+    }
+
+    /// Returns the mask of a lane, if the trainer finds it by training; else `None`.
+    fn mask(&self, _lane: usize) -> Option<&Mask> {
+        None
+    }
 
     /// Returns loss and accuracy of every lane on a split of the data, in the order of lanes. Waits for the device.
     /// Calls `should_stop` before every block of images, and returns `None` once it returns true.

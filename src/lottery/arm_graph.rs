@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::{Arm, Arms, DENSE_ARM, Diagnostic, Experiment, MaskSource};
+use crate::config::{Arm, Arms, DENSE_ARM, Diagnostic, Experiment, MaskSource, MaskUpdates};
 
 /// Returns the arm that the mask of `arm` at the end of training, or the size of that mask, comes from.
 pub(super) fn referenced_arm<'a>(arm: &Arm, arms: &'a Arms) -> Option<&'a Arm> {
@@ -21,7 +21,8 @@ pub(super) fn find<'a>(name: &str, arms: &'a Arms) -> Option<&'a Arm> {
 /// Returns whether the mask of an arm is dense, directly or through the arms it refers to. The references must be
 /// valid.
 pub(super) fn is_dense(arm: &Arm, arms: &Arms) -> bool {
-    let is_own = arm.mask == MaskSource::Dense && arm.updated_size().is_none();
+    let is_pruned = arm.updated_size().is_some() || arm.mask_updates.as_ref().is_some_and(MaskUpdates::has_free_size);
+    let is_own = arm.mask == MaskSource::Dense && !is_pruned;
     referenced_arm(arm, arms).map_or(is_own, |source| is_dense(source, arms))
 }
 

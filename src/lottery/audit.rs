@@ -309,7 +309,7 @@ fn keeps_the_largest(mask: &Mask, source: &TensorMap) -> bool {
 }
 
 /// Returns whether two states have the same tensors with the same bits.
-fn same_bits(a: &TensorMap, b: &TensorMap) -> bool {
+pub(super) fn same_bits(a: &TensorMap, b: &TensorMap) -> bool {
     let bits = |state: &TensorMap| -> Vec<u32> {
         state.0.iter().flat_map(|tensor| tensor.values.iter().map(|value| value.to_bits())).collect()
     };

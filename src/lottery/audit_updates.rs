@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 
-use super::audit::invariant;
-use super::prepare::{PrepareContext, target_counts};
+use super::audit::{invariant, same_bits};
+use super::prepare::{PrepareContext, target_counts, unmasked_start};
 use super::training::TrainingSpec;
 use super::update_rule::UpdateKind;
 use crate::base::mask::{LayerMask, Mask};
 use crate::base::tensors::{Snapshot, TensorMap};
+use crate::config::Supermask;
 use crate::train::{MaskUpdate, UpdatedMasks};
 
 /// Checks an update of the mask of a training run: its time, the numbers of weights, how many a layer dropped, and that
@@ -56,13 +57,14 @@ pub fn audit_updated_masks(
 ) -> Result<()> {
     let UpdatedMasks { current, ever_kept } = masks;
     let counts = target_counts(training, context)?;
+    let is_free = training.supermask() == Some(Supermask::Bernoulli);
     invariant!(
-        current.kept_total() == counts.kept,
+        is_free || current.kept_total() == counts.kept,
         "{} weights kept at the end, {} planned",
         current.kept_total(),
         counts.kept
     );
-    if let Some(layers) = &counts.layers {
+    if let Some(layers) = counts.layers.as_ref().filter(|_| !is_free) {
         invariant!(current.kept_counts() == *layers, "layers keep {:?}, planned {layers:?}", current.kept_counts());
     }
     invariant!(
@@ -71,6 +73,23 @@ pub fn audit_updated_masks(
     );
     let only_prunes = matches!(training.updates.as_ref().map(|rule| &rule.kind), Some(UpdateKind::Prune { .. }));
     invariant!(!only_prunes || ever_kept == start, "pruning that kept weights which its first mask does not");
+    Ok(())
+}
+
+/// Checks the final weights of a training run that trains scores: those that it started with, pruned by the mask at the end.
+///
+/// # Errors
+/// Fails with an [`AuditError`](super::AuditError) if they are not, or with another error if an output of another training
+/// run cannot be read.
+pub fn audit_learned_weights(
+    training: &TrainingSpec,
+    context: PrepareContext<'_>,
+    [start, end]: [&Mask; 2],
+    weights: &TensorMap,
+) -> Result<()> {
+    let mut expected = unmasked_start(training, start, context)?.weights;
+    end.apply(&mut expected);
+    invariant!(same_bits(&expected, weights), "a weight has changed, where only scores are trained");
     Ok(())
 }
 

@@ -21,7 +21,7 @@ pub struct LockstepGroup<'a> {
 /// Training runs that share a key are one.
 ///
 /// Training runs can train in lockstep if they have the same depth in the dependency graph, the same engine, the same
-/// first and last iteration, and the same data order. By the depth, no training run depends on another of its group, and the
+/// first and last iteration, and the same data order, and train the same: weights or scores. By the depth, no training run depends on another of its group, and the
 /// dependencies between groups have no cycle. By the data order, copies with another one (see
 /// [`TrainingSpec::with_other_data_order`]) do not change the groups of the plan.
 pub fn lockstep_groups(plan: &Plan, lane_count: usize) -> Vec<LockstepGroup<'_>> {
@@ -37,7 +37,8 @@ pub fn lockstep_groups(plan: &Plan, lane_count: usize) -> Vec<LockstepGroup<'_>>
         let depth_after = |(key, _)| depths.get(key).map(|depth| depth + 1);
         let depth = training.dependencies().into_iter().filter_map(depth_after).max().unwrap_or(0);
         depths.insert(&training.key, depth);
-        let kind = (depth, training.engine, training.start.iteration(), training.last_iteration, training.data_order);
+        let iterations = (training.start.iteration(), training.last_iteration);
+        let kind = (depth, training.engine, training.supermask(), iterations, training.data_order);
         let open = open_groups.get(&kind).copied().filter(|&group: &usize| groups[group].trainings.len() < lane_count);
         let group = open.unwrap_or_else(|| {
             groups.push(LockstepGroup { depth, trainings: Vec::new() });

@@ -16,7 +16,7 @@ use crate::base::format::with_thousands;
 use crate::base::key::ContentHash;
 use crate::base::units::{Fraction, Iteration, Round};
 use crate::config::{
-    Allocation, Arm, Criterion, Diagnostic, Experiment, MaskSource, MaskUpdates, PruneConfig, ReferenceWeights,
+    Allocation, Arm, Criterion, Diagnostic, Dtype, EngineChoice, Experiment, MaskSource, MaskUpdates, PruneConfig, ReferenceWeights,
     RewindOptimizerState, TargetSize, TrainingTime, WeightSource,
 };
 use crate::data::WHOLE_VALIDATION;
@@ -139,6 +139,7 @@ impl ResolvedArm<'_> {
         Ok(match &self.arm.mask_updates {
             None | Some(MaskUpdates::Static) => None,
             Some(MaskUpdates::Regrow(regrowth)) => Some(MaskUpdateRule::regrow(regrowth, times, &key)?),
+            Some(MaskUpdates::Learn(learning)) => Some(MaskUpdateRule::learn(*learning, times)),
             Some(MaskUpdates::Gmp(pruning)) => {
                 let (start, target) = (self.start_counts.of(replicate, round), self.counts.of(replicate, round));
                 if let Some(problem) = denser_than_start(&start, &target, round, &key, &resolved.network) {
@@ -148,6 +149,18 @@ impl ResolvedArm<'_> {
             }
         })
     }
+}
+
+/// Reports an experiment in which no trainer can train the scores of the arm `name`.
+fn cannot_train_scores(name: &str, experiment: &Experiment) -> Option<Diagnostic> {
+    if experiment.run.engine == EngineChoice::Sparse {
+        let message = format!("the sparse trainer cannot be used: it trains weights, and the arm `{name}` trains scores");
+        return Some(Diagnostic::new("run.engine", message).hint("set `run.engine` to `dense` or `auto`"));
+    }
+    (experiment.train.dtype == Dtype::Float64).then(|| {
+        let message = format!("scores are trained in float32, and the arm `{name}` trains them");
+        Diagnostic::new("train.dtype", message).hint("leave `train.dtype` out")
+    })
 }
 
 /// Reports a target of gradual pruning that keeps more weights than the mask at the start, in all or in a layer. `key` is
@@ -256,7 +269,7 @@ impl<'a> PlanBuilder<'a> {
             (Some(grid), ..) => self.grid_counts(grid),
             (None, Some(source), _) => self.arms[source].counts.clone(),
             (None, None, MaskSource::File(file)) => ArmCounts::of_files(name, file, experiment, arm, resolved)?,
-            (None, None, MaskSource::Dense) if arm.updated_size().is_some() => {
+            (None, None, MaskSource::Dense) if arm.mask_updates.is_some() => {
                 let last = arm_graph::rounds(arm, experiment).into_iter().max().unwrap_or(0) as usize;
                 ArmCounts::ByRound(Arc::new(vec![self.dense_counts.clone(); last + 1]))
             }
@@ -315,6 +328,9 @@ impl<'a> PlanBuilder<'a> {
             );
             let hint = "leave `length` out, or name an arm that starts at iteration 0";
             return Err(Diagnostic::new(format!("arms.{name}.length"), message).hint(hint));
+        }
+        if let Some(MaskUpdates::Learn(_)) = &arm.mask_updates {
+            cannot_train_scores(name, experiment).map_or(Ok(()), Err)?;
         }
         let start_counts = if arm.updated_size().is_some() { start_counts } else { counts.clone() };
         let resolved_arm = ResolvedArm {
@@ -514,7 +530,9 @@ impl<'a> PlanBuilder<'a> {
         let starts_at = start.iteration();
         let last_iteration = resolved_arm.map_or(self.last_iteration, |arm| arm.last_iteration);
         let mean = self.resolved.mean_per_layer(&counts, updates.as_ref(), [starts_at, last_iteration]);
-        let engine = self.resolved.engines.select(&mean);
+        // Scores are trained by gradients with respect to all weights.
+        let trains_scores = updates.as_ref().is_some_and(|rule| rule.supermask().is_some());
+        let engine = if trains_scores { EngineKind::Dense } else { self.resolved.engines.select(&mean) };
         let shared = match engine {
             EngineKind::Dense => &self.shared_dense,
             EngineKind::Sparse => &self.shared_sparse,

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::arm_counts::counts_like;
 use super::at_init::{Untrained, at_init_mask};
+use super::initial_scores::initial_scores;
 use super::rules::{MaskRule, ReferencePoint, RewindPoint, StartRule};
 use super::score_images::score_batches;
 use super::source_files::FileUse;
@@ -156,13 +157,21 @@ impl PrepareContext<'_> {
     }
 }
 
-/// Makes the mask of a training run and the state it starts from, with pruned weights and their moments at 0.
+/// Makes the mask of a training run and the state it starts from, with pruned weights and their moments at 0. Where scores
+/// are trained, the state has all weights, and the scores that determine the mask.
 ///
 /// # Errors
 /// Fails if an output of another training run cannot be read, or does not fit the network.
 pub fn prepare(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<(Mask, Snapshot)> {
     let mask = make_mask(training, context)?;
-    let start = prepare_start(training, &mask, context)?;
+    let start = match training.supermask() {
+        None => prepare_start(training, &mask, context)?,
+        Some(supermask) => {
+            let mut generator = context.stream(training, Purpose::Scores).generator(0);
+            let scores = initial_scores(supermask, &mask, &mut generator);
+            Snapshot { scores, ..unmasked_start(training, &mask, context)? }
+        }
+    };
     Ok((mask, start))
 }
 
@@ -279,7 +288,7 @@ fn make_start(rule: &StartRule, draws: Stream, mask: &Mask, context: PrepareCont
     }
 }
 
-/// Returns the rule by which the mask of a training run changes from `start` on, if it does.
+/// Returns the rule by which the training loop changes the mask of a training run from `start` on, if it does.
 ///
 /// # Errors
 /// Fails if a mask that has the numbers of its layers cannot be read, or if the updates would have to add weights.
@@ -291,6 +300,7 @@ pub fn prepare_updates(
     let Some(updates) = &training.updates else { return Ok(None) };
     Ok(Some(match updates.kind {
         UpdateKind::Regrow { growth, drop, decay, span } => UpdateRule::Regrow { growth, drop, decay, span },
+        UpdateKind::Learn { .. } => return Ok(None),
         UpdateKind::Prune { .. } => {
             let target = target_counts(training, context)?;
             let denser = denser_layers(start, &target);

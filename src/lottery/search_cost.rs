@@ -81,16 +81,18 @@ impl Study {
     }
 
     /// Returns what updates of the mask add to the multiply-adds of a training run: where weights with a large gradient grow,
-    /// the gradient of all weights instead of that of the kept ones (Evci et al. 2020, arXiv 1911.11134, appendix H).
+    /// and where scores are trained, the gradient of all weights instead of that of the kept ones (Evci et al. 2020, arXiv
+    /// 1911.11134, appendix H).
     fn update_macs(&self, spec: &TrainingSpec, macs: u64) -> u64 {
-        match &spec.updates {
-            Some(MaskUpdateRule { schedule, kind: UpdateKind::Regrow { growth: Growth::Gradient, .. } }) => {
-                let network = &self.resolved.network;
-                let more = network.macs(network.weight_counts()).saturating_sub(macs);
-                more.saturating_mul(u64::from(self.experiment.train.batch_size)).saturating_mul(schedule.count)
-            }
-            _ => 0,
+        let Some(MaskUpdateRule { schedule, kind }) = &spec.updates else { return 0 };
+        let needs_all_gradients =
+            matches!(kind, UpdateKind::Regrow { growth: Growth::Gradient, .. } | UpdateKind::Learn { .. });
+        if !needs_all_gradients {
+            return 0;
         }
+        let network = &self.resolved.network;
+        let more = network.macs(network.weight_counts()).saturating_sub(macs);
+        more.saturating_mul(u64::from(self.experiment.train.batch_size)).saturating_mul(schedule.count)
     }
 
     /// Returns the number of iterations of a training run.

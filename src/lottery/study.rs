@@ -5,6 +5,8 @@ use super::resolved::ResolvedExperiment;
 use super::rules::MaskRule;
 use super::surroundings::Surroundings;
 use super::training::TrainingSpec;
+use super::update_rule::MaskUpdateRule;
+use crate::base::units::Iteration;
 use super::validate_arms::validate_arms;
 use crate::base::format::with_thousands;
 use crate::config::{Criterion, Diagnostic, Experiment, TrainConfig, WeightSource};
@@ -95,6 +97,16 @@ impl Study {
     /// stop: see [`StartRule::is_trained`](super::StartRule::is_trained). Pretrained initial weights are trained.
     pub fn starts_trained(&self, training: &TrainingSpec) -> bool {
         training.start.is_trained() || self.resolved.files.is_pretrained() && training.start.is_initial()
+    }
+
+    /// Returns the first iteration at which an evaluation may be the early stop. That at the start counts only if training
+    /// starts from trained weights, because an untrained network is not a result of training. A mask that is pruned during
+    /// training has its size from the last pruning on.
+    pub fn first_result(&self, training: &TrainingSpec) -> Iteration {
+        let start = training.start.iteration().0;
+        let first = if self.starts_trained(training) { start } else { start + 1 };
+        let pruned = training.updates.as_ref().and_then(MaskUpdateRule::last_pruning).map_or(0, |last| last.0 + 1);
+        Iteration(first.max(pruned))
     }
 
     /// Returns the training configuration of a training run: that of the experiment, stretched to its length.

@@ -9,7 +9,7 @@ use super::update_rule::{MaskUpdateRule, UpdateKind};
 use crate::base::key::ContentHash;
 use crate::base::rng::{Purpose, Stream};
 use crate::base::units::{Iteration, Round};
-use crate::config::RewindOptimizerState;
+use crate::config::{RewindOptimizerState, Supermask};
 use crate::engine::EngineKind;
 use crate::prune::RemainingCounts;
 
@@ -99,6 +99,11 @@ impl TrainingSpec {
             Some(MaskUpdateRule { kind: UpdateKind::Prune { start, .. }, .. }) => start,
             _ => &self.counts,
         }
+    }
+
+    /// Returns how scores determine its mask, if scores are trained instead of weights.
+    pub fn supermask(&self) -> Option<Supermask> {
+        self.updates.as_ref().and_then(MaskUpdateRule::supermask)
     }
 
     /// Returns the training run whose mask has the densities of the layers of its mask at the end, if they are not known

@@ -6,7 +6,7 @@ use crate::base::format::with_thousands;
 use crate::base::key::ContentHash;
 use crate::base::mask::Mask;
 use crate::base::units::Iteration;
-use crate::config::{Diagnostic, DropDecay, GradualPruning, Growth, Regrowth};
+use crate::config::{Diagnostic, DropDecay, GradualPruning, Growth, MaskLearning, Regrowth, Supermask};
 use crate::prune::RemainingCounts;
 use crate::train::{UpdateSchedule, drop_fraction};
 
@@ -39,6 +39,13 @@ pub enum UpdateKind {
         start: RemainingCounts,
         /// The training run whose mask has the densities of the layers, if they are not known before it is trained.
         layers_like: Option<ContentHash>,
+    },
+    /// Scores are trained, which determine the mask, and the weights stay as they are.
+    Learn {
+        /// How scores determine the mask.
+        supermask: Supermask,
+        /// The learning rate of scores; `None` for that of weights.
+        lr: Option<f64>,
     },
 }
 
@@ -91,11 +98,36 @@ impl MaskUpdateRule {
         Ok(Self { schedule, kind: UpdateKind::Prune { start, layers_like } })
     }
 
+    /// Returns the rule of a mask that is trained: it changes at every iteration.
+    pub(super) fn learn(learning: MaskLearning, times: UpdateTimes) -> Self {
+        let MaskLearning { supermask, lr } = learning;
+        Self {
+            schedule: UpdateSchedule::before(times.start, 1, times.last),
+            kind: UpdateKind::Learn { supermask, lr },
+        }
+    }
+
+    /// Returns how scores determine the mask, if these are trained.
+    pub fn supermask(&self) -> Option<Supermask> {
+        match self.kind {
+            UpdateKind::Learn { supermask, .. } => Some(supermask),
+            UpdateKind::Regrow { .. } | UpdateKind::Prune { .. } => None,
+        }
+    }
+
+    /// Returns the iteration of the last pruning, if the mask is pruned during training.
+    pub(super) fn last_pruning(&self) -> Option<Iteration> {
+        match self.kind {
+            UpdateKind::Prune { .. } => self.schedule.last(),
+            UpdateKind::Regrow { .. } | UpdateKind::Learn { .. } => None,
+        }
+    }
+
     /// Returns the training run whose mask has the densities of the layers, if they are not known before it is trained.
     pub(super) fn layers_like(&self) -> Option<&ContentHash> {
         match &self.kind {
             UpdateKind::Prune { layers_like, .. } => layers_like.as_ref(),
-            UpdateKind::Regrow { .. } => None,
+            UpdateKind::Regrow { .. } | UpdateKind::Learn { .. } => None,
         }
     }
 
@@ -104,6 +136,16 @@ impl MaskUpdateRule {
         let UpdateSchedule { first, every, count } = self.schedule;
         let mut rule = json!({ "first": first, "every": every, "count": count });
         match &self.kind {
+            UpdateKind::Learn { supermask, lr } => {
+                let name = match supermask {
+                    Supermask::EdgePopup => "edge_popup",
+                    Supermask::Bernoulli => "bernoulli",
+                };
+                rule = json!({ "learn": name });
+                if let Some(lr) = lr {
+                    rule["lr"] = json!(lr);
+                }
+            }
             UpdateKind::Regrow { growth, drop, decay, span } => {
                 let growth = match growth {
                     Growth::Random => "random",
@@ -140,7 +182,7 @@ impl MaskUpdateRule {
             UpdateKind::Regrow { drop, decay, span, .. } => {
                 (kept as f64 * drop_fraction(*drop, *decay, update * self.schedule.every, *span)) as u64
             }
-            UpdateKind::Prune { .. } => kept,
+            UpdateKind::Prune { .. } | UpdateKind::Learn { .. } => kept,
         })
     }
 }

@@ -39,6 +39,7 @@ pub(super) fn validate_arms(experiment: &Experiment) -> Result<ValidArms, Vec<Di
             problems.extend(check_reference_weights(name, arm, experiment));
             problems.extend(check_rounds(name, arm, experiment));
             problems.extend(check_allocation(name, arm, experiment));
+            problems.extend(check_known_size(name, arm, experiment));
         }
     }
     match order {
@@ -145,6 +146,16 @@ fn check_rounds(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagno
     let every = arm.every.filter(|&every| !possible.iter().any(|round| round.is_multiple_of(every.max(1))))?;
     let message = format!("`{name}` would have no round: none is a multiple of {every}");
     Some(Diagnostic::new(format!("arms.{name}.every"), message).hint(hint()))
+}
+
+/// Reports an arm that takes a mask, or its size, whose size is known after training only.
+fn check_known_size(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
+    let has_free_size = |other: &Arm| other.mask_updates.as_ref().is_some_and(MaskUpdates::has_free_size);
+    let is_unknown = |(other, _): &(&str, String)| find(other, &experiment.arms).is_some_and(has_free_size);
+    let (other, key) = arm.references().into_iter().find(is_unknown)?;
+    let message = format!("the masks of `{other}` have a size that is known after training only, and `{name}` needs it before");
+    let hint = "take the mask of an arm with `edge_popup`, whose size is given";
+    Some(Diagnostic::new(format!("arms.{name}.{key}"), message).hint(hint))
 }
 
 /// Reports an arm that divides its weights like the masks of an arm that does not have all of its rounds.

@@ -16,3 +16,4 @@ pub use criterion::{LayerWeights, scores};
 pub use random::random_mask;
 pub use rates::{PruningRates, RemainingCounts, ScoreInputs};
 pub use regrow::{RegrowScores, regrow};
+pub use select::keep_highest;

@@ -26,6 +26,18 @@ pub(super) fn prune_lowest(scores: &[f64], kept: &mut [bool], count: u64, tie_br
     candidates[..count].iter().for_each(|&i| kept[i as usize] = false);
 }
 
+/// Sets `kept` to the `count` positions with the largest `score`; of equal ones the first.
+pub fn keep_highest(kept: &mut [bool], count: u64, score: impl Fn(usize) -> f32) {
+    let mut order: Vec<u32> = (0..kept.len() as u32).collect();
+    let count = (count as usize).min(order.len());
+    if count > 0 {
+        let rank = |&a: &u32, &b: &u32| score(b as usize).total_cmp(&score(a as usize)).then(a.cmp(&b));
+        order.select_nth_unstable_by(count - 1, rank);
+    }
+    kept.fill(false);
+    order[..count].iter().for_each(|&index| kept[index as usize] = true);
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -45,6 +57,18 @@ mod tests {
         let tie_break = [7, 0, 9, 8, 0];
         prune_lowest(&[1.0, 0.0, 1.0, 1.0, 2.0], &mut kept, 2, |i| tie_break[i]);
         assert_eq!(kept, [false, false, true, false, true], "of the three with score 1, those with 7 and 8");
+    }
+
+    #[test]
+    fn highest_scores_are_kept_and_of_equal_ones_the_first() {
+        let mut kept = [true; 5];
+        let scores = [0.5_f32, 2.0, 1.0, 1.0, -3.0];
+        keep_highest(&mut kept, 2, |index| scores[index]);
+        assert_eq!(kept, [false, true, true, false, false]);
+        keep_highest(&mut kept, 9, |index| scores[index]);
+        assert_eq!(kept, [true; 5]);
+        keep_highest(&mut kept, 0, |index| scores[index]);
+        assert_eq!(kept, [false; 5]);
     }
 
     proptest! {

@@ -145,6 +145,8 @@ fn time_steps(
         start,
         mask,
         updates: None,
+        learns_mask: false,
+        lr_factor: 1.0,
         snapshots_at: &[],
     });
     let mut training = TrainingLoop::start(trainer, train, inputs.collect(), Iteration(u64::MAX))?;

@@ -21,8 +21,8 @@ use crate::base::units::Iteration;
 use crate::data::Dataset;
 use crate::engine::Probe;
 use crate::lottery::{
-    Dependency, PrepareContext, StartRule, TrainingSpec, audit_end, audit_start, audit_update, audit_updated_masks,
-    empty_layers, prepare, prepare_updates, update_stream, weight_stats,
+    Dependency, PrepareContext, StartRule, TrainingSpec, UpdateKind, audit_end, audit_learned_weights, audit_start,
+    audit_update, audit_updated_masks, empty_layers, prepare, prepare_updates, update_stream, weight_stats,
 };
 use crate::system::retry::with_retries;
 use crate::system::{files, machine};
@@ -148,7 +148,8 @@ impl<'a> PreparedTraining<'a> {
         let due = self.outputs.snapshots_at.iter().filter(|at| **at < end);
         let snapshots: Option<Vec<Snapshot>> = due.map(|at| taken(at).cloned()).collect();
         let snapshots = snapshots.context("it has no snapshot at a rewind point")?;
-        if progress.diverged_at.is_none() {
+        // Progress of scores has all weights.
+        if progress.diverged_at.is_none() && self.spec().supermask().is_none() {
             let mask = progress.masks.as_ref().map_or(&self.mask, |masks| &masks.current);
             audit_end(mask, &progress.state.without_moments())?;
         }
@@ -178,11 +179,21 @@ impl<'a> PreparedTraining<'a> {
             start: &self.start,
             mask: &self.mask,
             updates: self.updates(),
+            learns_mask: self.spec().supermask().is_some(),
+            lr_factor: self.lr_factor(),
             snapshots_at: if lane == self.lane() { &self.outputs.snapshots_at } else { &[] },
         }
     }
 
-    /// Returns the updates of the mask.
+    /// Returns the factor of the learning rate: scores may have another than weights.
+    fn lr_factor(&self) -> f64 {
+        match self.spec().updates.as_ref().map(|updates| &updates.kind) {
+            Some(UpdateKind::Learn { lr: Some(lr), .. }) => lr / self.context.study.experiment.train.lr,
+            _ => 1.0,
+        }
+    }
+
+    /// Returns the updates of the mask that the training loop makes.
     fn updates(&self) -> Option<MaskUpdates<'_>> {
         let rule = self.spec().updates.as_ref()?;
         Some(MaskUpdates {
@@ -211,7 +222,7 @@ impl<'a> PreparedTraining<'a> {
             TrainingEnd::Diverged(curve, Iteration(iteration)) => {
                 let (snapshots, final_state) = (Vec::new(), Snapshot::default());
                 // Its mask is the one that it starts with: it has no result with another.
-                let masks = self.update_rule.as_ref().map(|_| UpdatedMasks::new(&self.mask));
+                let masks = self.spec().updates.as_ref().map(|_| UpdatedMasks::new(&self.mask));
                 let trained = TrainedLane { curve, snapshots, final_state, masks };
                 (Outcome::Diverged { iteration }, trained)
             }
@@ -220,6 +231,10 @@ impl<'a> PreparedTraining<'a> {
                     audit_updated_masks(self.spec(), self.prepare_context(), &self.mask, masks)?;
                 }
                 audit_end(trained.mask(&self.mask), &trained.final_state)?;
+                if self.spec().supermask().is_some() {
+                    let masks = [&self.mask, trained.mask(&self.mask)];
+                    audit_learned_weights(self.spec(), self.prepare_context(), masks, &trained.final_state.weights)?;
+                }
                 (Outcome::Done, trained)
             }
         };

@@ -40,7 +40,7 @@ impl RowBuilder<'_> {
         // A network that is not trained has no early stop.
         let early = done
             .filter(|_| self.study.own_iterations(spec) > 0)
-            .and_then(|result| result.curve.early_stop(self.study.starts_trained(spec)));
+            .and_then(|result| result.curve.early_stop(self.study.first_result(spec).0));
         let last = done.and_then(|result| result.curve.last());
         RoundRow {
             experiment: self.study.experiment.name.clone(),

@@ -1,11 +1,12 @@
 //! Exports a training run as a [`Ticket`]: mask, starting weights and trained weights with their description.
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::context::RunContext;
 use super::store::Store;
 use crate::artifacts::{InputMap, RunManifest, Ticket, TicketInfo, TicketOrigin, TicketScore};
 use crate::base::tensors::TensorMap;
+use crate::config::Supermask;
 use crate::data::Normalization;
 use crate::engine::NoProbe;
 use crate::lottery::{ArtifactSource as _, PrepareContext, Study, TrainingSpec, unmasked_start};
@@ -38,6 +39,10 @@ impl<'a> TicketExport<'a> {
     /// Fails if a file of the training run, or of one that its starting weights come from, cannot be read or is damaged.
     pub fn ticket(&self, spec: &TrainingSpec) -> Result<Ticket> {
         let Self { study, store, .. } = *self;
+        ensure!(
+            spec.supermask() != Some(Supermask::Bernoulli),
+            "its accuracies are means over masks that are drawn, so that no single network has them"
+        );
         let stored = store.load(spec)?.ok_or_else(|| anyhow!("its entry in the store is damaged or missing"))?;
         let last = stored.curve.last().context("it has no evaluation")?;
         let network = study.resolved.network.clone();
@@ -52,7 +57,7 @@ impl<'a> TicketExport<'a> {
             is_compact: false,
             network: NetworkDescription::of(&network),
             inputs: InputMap::of(&self.normalization(), network.input[0]),
-            scores: TicketScore::of(last, stored.curve.early_stop(study.starts_trained(spec)), study.resolved.images),
+            scores: TicketScore::of(last, stored.curve.early_stop(study.first_result(spec).0), study.resolved.images),
             training: self.origin(spec, mask.kept_total(), start.iteration)?,
             tensors_sha256: String::new(),
         };

@@ -20,8 +20,9 @@ use super::shared::SharedState;
 use super::store::StoredTraining;
 use crate::base::format::count_of;
 use crate::base::units::Iteration;
+use crate::config::{Supermask, TrainConfig};
 use crate::data::Dataset;
-use crate::engine::{EngineKind, Probe, Trainer};
+use crate::engine::{EngineKind, Optimizer, Probe, ScoreTrainer, Trainer};
 use crate::system::files::{ClaimLost, Lock};
 use crate::system::retry::{io_error, with_retries};
 use crate::train::{TrainingEnd, TrainingLoop};
@@ -45,15 +46,15 @@ pub(super) enum TaskOutcome {
     Cancelled,
 }
 
-/// A worker of a run. It builds a trainer for each pair of engine and number of lanes, when the first group needs it.
+/// A worker of a run. It builds a trainer for each [`TrainerKey`] when the first group needs it.
 pub(super) struct Worker<'a, 'p> {
     /// Its index, from 0.
     index: usize,
     context: &'a RunContext<'a>,
     shared: &'a SharedState<'p>,
     dataset: Arc<Dataset>,
-    /// The trainers that it has built, by engine and number of lanes.
-    trainers: BTreeMap<(EngineKind, usize), Box<dyn Trainer>>,
+    /// The trainers that it has built.
+    trainers: BTreeMap<TrainerKey, Box<dyn Trainer>>,
     /// Computes gradients and activations for masks that are scored on images.
     probe: Rc<dyn Probe>,
 }
@@ -192,7 +193,12 @@ impl<'a, 'p> Worker<'a, 'p> {
         let trainer = match trainers.entry(trainer_key(group)) {
             Entry::Occupied(trainer) => trainer.into_mut(),
             Entry::Vacant(vacant) => {
-                vacant.insert(context.trainers.build(trainer_key(group).0, lane_count, dataset)?)
+                let TrainerKey { engine, supermask, .. } = *vacant.key();
+                let trainer = context.trainers.build(engine, lane_count, dataset)?;
+                vacant.insert(match supermask {
+                    None => trainer,
+                    Some(supermask) => Box::new(score_trainer(trainer, supermask, &context.study.experiment.train)),
+                })
             }
         };
         // A lane without a training run of its own repeats the first one.
@@ -263,7 +269,22 @@ impl<'a, 'p> Worker<'a, 'p> {
     }
 }
 
-/// Returns the engine and the number of lanes of the trainer that a group needs.
-fn trainer_key(group: &GroupAssignment<'_>) -> (EngineKind, usize) {
-    (group.lanes[0].engine, group.lanes.len())
+/// What distinguishes the trainers of a worker.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct TrainerKey {
+    engine: EngineKind,
+    lanes: usize,
+    /// How scores determine the masks, if scores are trained instead of weights.
+    supermask: Option<Supermask>,
+}
+
+/// Returns the key of the trainer that a group needs.
+fn trainer_key(group: &GroupAssignment<'_>) -> TrainerKey {
+    let first = group.lanes[0];
+    TrainerKey { engine: first.engine, lanes: group.lanes.len(), supermask: first.supermask() }
+}
+
+/// Returns the trainer of the scores of the networks that `inner` holds.
+fn score_trainer(inner: Box<dyn Trainer>, supermask: Supermask, train: &TrainConfig) -> ScoreTrainer {
+    ScoreTrainer::new(inner, Optimizer::new(train), train.clip_norm, supermask)
 }

@@ -12,7 +12,7 @@ use crate::base::tensors::{LaneState, Snapshot, TensorMap};
 use crate::base::units::Iteration;
 use crate::config::TrainConfig;
 use crate::data::Split;
-use crate::engine::{Batch, Trainer};
+use crate::engine::{Batch, RunningStatistics, Trainer};
 
 /// The input of one lane: a network, its mask and its data.
 pub struct LaneInput<'a> {
@@ -26,6 +26,10 @@ pub struct LaneInput<'a> {
     pub mask: &'a Mask,
     /// The updates of the mask during training.
     pub updates: Option<MaskUpdates<'a>>,
+    /// Whether the trainer finds the mask by training.
+    pub learns_mask: bool,
+    /// Factor of the learning rate.
+    pub lr_factor: f64,
     /// Iterations to return a snapshot of, in ascending order. The final state is returned in any case.
     pub snapshots_at: &'a [Iteration],
 }
@@ -287,10 +291,12 @@ impl<'a> TrainingLoop<'a> {
             batch.iteration = self.iteration.0;
             input.order.fill_batch(self.iteration, &mut batch.images);
         }
-        self.learning_rates.fill(self.schedule.at(self.iteration));
+        let lr = self.schedule.at(self.iteration);
+        self.learning_rates.iter_mut().zip(&self.inputs).for_each(|(rate, input)| *rate = lr * input.lr_factor);
         let replacing = self.updates_that_replace_the_step()?;
         self.trainer.step(&self.batches, &self.learning_rates)?;
         self.update_masks(replacing)?;
+        self.follow_learned_masks();
         self.iteration.0 += 1;
         Ok(self.iteration)
     }
@@ -311,11 +317,22 @@ impl<'a> TrainingLoop<'a> {
         if !due.contains(&true) {
             return Ok(due.iter().map(|_| None).collect());
         }
-        let gradients = self.trainer.gradients(&self.batches)?;
+        let gradients = self.trainer.gradients(&self.batches, RunningStatistics::Keep)?;
         let before = |(lane, gradients)| {
             Ok(if due[lane] { Some(BeforeStep { state: self.trainer.state(lane)?, gradients }) } else { None })
         };
         gradients.into_iter().enumerate().map(before).collect()
+    }
+
+    /// Takes over the masks that the trainer has found.
+    fn follow_learned_masks(&mut self) {
+        let trainer = &*self.trainer;
+        for (lane, outputs) in self.lanes.iter_mut().enumerate().filter(|(_, outputs)| outputs.is_running()) {
+            if let (Some(masks), Some(mask)) = (outputs.masks.as_mut(), trainer.mask(lane)) {
+                masks.current.clone_from(mask);
+                masks.ever_kept.extend(mask);
+            }
+        }
     }
 
     /// Updates the masks of the lanes for which it is time, after the step of this iteration. A lane in `replacing` goes
@@ -395,7 +412,8 @@ struct BeforeStep {
 impl LaneOutputs {
     /// Returns the outputs of a lane before its first step.
     fn of(input: &LaneInput<'_>) -> Self {
-        Self { masks: input.updates.as_ref().map(|_| UpdatedMasks::new(input.mask)), ..Self::default() }
+        let has_masks = input.updates.is_some() || input.learns_mask;
+        Self { masks: has_masks.then(|| UpdatedMasks::new(input.mask)), ..Self::default() }
     }
 
     /// Returns whether the training run has not ended.

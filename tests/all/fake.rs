@@ -138,7 +138,7 @@ impl Trainer for FakeTrainer {
         Ok(())
     }
 
-    fn gradients(&mut self, _: &[Batch]) -> Result<Vec<TensorMap>> {
+    fn gradients(&mut self, _: &[Batch], _: RunningStatistics) -> Result<Vec<TensorMap>> {
         bail!("the fake has no gradients")
     }
 

@@ -25,7 +25,7 @@ use crate::engine::dropout::DropoutContext;
 use crate::engine::loss::{ScoreSums, Targets};
 use crate::engine::optim::{MAX_MOMENTS, ParameterSlices, update};
 use crate::engine::torch;
-use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
+use crate::engine::trainer::{Batch, RunningStatistics, Trainer, TrainerSpec};
 
 pub use kernel_timing::{KernelTiming, time_kernels};
 
@@ -221,7 +221,7 @@ impl Trainer for SparseMlpTrainer {
     }
 
     /// Lets a dense trainer compute them.
-    fn gradients(&mut self, batches: &[Batch]) -> Result<Vec<TensorMap>> {
+    fn gradients(&mut self, batches: &[Batch], statistics: RunningStatistics) -> Result<Vec<TensorMap>> {
         let state = Snapshot { moments: Vec::new(), optimizer_steps: 0, ..self.snapshot(0)? };
         let dense = match &mut self.dense {
             Some(dense) => dense,
@@ -229,7 +229,7 @@ impl Trainer for SparseMlpTrainer {
         };
         // Pruned weights are 0 in the state, so that no mask is needed.
         dense.load(0, &state, &Mask(Vec::new()))?;
-        dense.gradients(batches)
+        dense.gradients(batches, statistics)
     }
 
     fn evaluate_unless(&mut self, split: Split, should_stop: &dyn Fn() -> bool) -> Result<Option<Vec<Score>>> {
@@ -261,6 +261,7 @@ impl Trainer for SparseMlpTrainer {
             weights: layout.read(&self.weights),
             moments: self.moments[..moment_count].iter().map(|moment| layout.read(moment)).collect(),
             buffers: TensorMap::default(),
+            scores: TensorMap::default(),
             iteration: self.iteration,
             optimizer_steps: self.optimizer_steps,
         })

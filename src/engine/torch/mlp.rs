@@ -31,7 +31,7 @@ use crate::engine::linear_stack::{LinearShape, LinearStack};
 use crate::engine::loss::{ScoreSums, Targets, replace_by_gradient, scores};
 use crate::engine::optim::{ParameterSlices, moment_slots, update};
 use crate::engine::param_layout::ParamLayout;
-use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
+use crate::engine::trainer::{Batch, RunningStatistics, Trainer, TrainerSpec};
 
 /// Images that an evaluation processes at a time: enough for full speed of the products, few enough that their
 /// activations stay in the cache.
@@ -363,13 +363,18 @@ impl<T: TorchElement> Trainer for MlpTrainer<T> {
         Ok(())
     }
 
-    fn gradients(&mut self, batches: &[Batch]) -> Result<Vec<TensorMap>> {
+    fn gradients(&mut self, batches: &[Batch], _: RunningStatistics) -> Result<Vec<TensorMap>> {
         let [batch] = batches else { bail!("the dense trainer takes one batch") };
         let _guard = tch::no_grad_guard();
         let dropout = self.forward(batch)?;
         let mut complete = vec![T::default(); self.layout.len()];
         self.backward(&batch.images, dropout, &mut GradientUse::Copy(&mut complete))?;
         Ok(vec![self.layout.read(&complete)])
+    }
+
+    fn replace_weights(&mut self, lane: usize, weights: &TensorMap) -> Result<()> {
+        ensure!(lane == 0, "the dense trainer has one lane");
+        self.layout.write(weights, self.weights.slice_mut())
     }
 
     fn evaluate_unless(&mut self, split: Split, should_stop: &dyn Fn() -> bool) -> Result<Option<Vec<Score>>> {

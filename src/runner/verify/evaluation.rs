@@ -13,7 +13,7 @@ use super::check::{Check, DEFECT, OTHER_NUMBERS, advice_on_error};
 use super::verifier::Verifier;
 use crate::base::curve::{Evaluation, Score};
 use crate::base::tensors::{Snapshot, TensorMap};
-use crate::config::MAX_LANES;
+use crate::config::{MAX_LANES, Supermask};
 use crate::data::Split;
 use crate::engine::{EngineKind, Trainer};
 use crate::lottery::{ArtifactSource as _, TrainingSpec};
@@ -34,9 +34,14 @@ pub fn re_evaluate(
     let dataset = Arc::new(context.trainers.dataset()?);
     let mut trainers: BTreeMap<(EngineKind, usize), Box<dyn Trainer>> = BTreeMap::new();
     let mut without_weights = 0;
+    let mut drawn = 0;
     for (spec, _) in verifier.trainings() {
         if context.cancel.is_cancelled() {
             return Ok(None);
+        }
+        if spec.supermask() == Some(Supermask::Bernoulli) {
+            drawn += 1;
+            continue;
         }
         let stored = verifier.store.load(spec)?.ok_or_else(|| anyhow!("its entry changed meanwhile"))?;
         let weights = match verifier.store.final_weights(&spec.key) {
@@ -73,6 +78,7 @@ pub fn re_evaluate(
         }
     }
     check.note_left_out(without_weights, "their final weights were freed, or they diverged");
+    check.note_left_out(drawn, "their evaluations are means over drawn masks, of which only the likeliest is stored");
     Ok(Some(check))
 }
 

@@ -15,7 +15,7 @@ use crate::base::outcome::Outcome;
 use crate::base::tensors::Snapshot;
 use crate::base::units::Iteration;
 use crate::lottery::{
-    ArtifactSource as _, AuditError, StartRule, TrainingSpec, audit_end, audit_initial, audit_mask, audit_stored_start,
+    ArtifactSource as _, AuditError, StartRule, TrainingSpec, audit_end, audit_initial, audit_learned_weights, audit_mask, audit_stored_start,
     audit_updated_masks, prepare, weight_stats,
 };
 use crate::system::paths::TrainingDir;
@@ -138,6 +138,10 @@ impl Verifier<'_> {
             match self.state(spec, name) {
                 Ok(state) => {
                     audit_end(&mask, &state)?;
+                    if spec.supermask().is_some() {
+                        let (weights, _) = self.context().split_buffers(state.weights);
+                        audit_learned_weights(spec, self.context(), [&self.store.start_mask(spec)?, &mask], &weights)?;
+                    }
                     result = Ok(());
                 }
                 Err(error) if error.is::<Unavailable>() => {}

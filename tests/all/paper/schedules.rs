@@ -67,7 +67,7 @@ impl Trainer for RateRecorder {
         Ok(())
     }
 
-    fn gradients(&mut self, _: &[Batch]) -> Result<Vec<TensorMap>> {
+    fn gradients(&mut self, _: &[Batch], _: RunningStatistics) -> Result<Vec<TensorMap>> {
         bail!("the fake has no gradients")
     }
 
@@ -98,6 +98,8 @@ fn recorded_rates(train: &TrainConfig, start: u64) -> Vec<(u64, f64)> {
         start: &start,
         mask: &Mask(Vec::new()),
         updates: None,
+        learns_mask: false,
+        lr_factor: 1.0,
         snapshots_at: &[],
     };
     let mut recorder = RateRecorder::default();

@@ -11,7 +11,7 @@ use lth::base::tensors::{NamedTensor, Snapshot, TensorMap};
 use lth::config::{self, Architecture, Augment, Dtype, LayerSpec};
 use lth::data::{Dataset, Normalization, Split};
 use lth::engine::optim::{Adam, Sgd};
-use lth::engine::{Batch, Optimizer, Trainer, TrainerSpec, torch};
+use lth::engine::{Batch, Optimizer, RunningStatistics, Trainer, TrainerSpec, torch};
 use lth::network::{Network, TensorRole, TensorSpec, build};
 use serde_json::Value;
 
@@ -302,7 +302,7 @@ fn gradients_are_those_of_a_step_in_each_lane_and_change_nothing() {
         let mut lanes = torch::build(&spec, &dataset, 2).unwrap();
         (0..2).for_each(|lane| lanes.load(lane, &start, &mask).unwrap());
         let before: Vec<Snapshot> = (0..2).map(|lane| lanes.snapshot(lane).unwrap()).collect();
-        let gradients = lanes.gradients(&batches).unwrap();
+        let gradients = lanes.gradients(&batches, RunningStatistics::Keep).unwrap();
         for (lane, gradients) in gradients.iter().enumerate() {
             // Running statistics too.
             assert_eq!(lanes.snapshot(lane).unwrap(), before[lane], "{case:?}");
@@ -315,7 +315,7 @@ fn gradients_are_those_of_a_step_in_each_lane_and_change_nothing() {
             assert!(error < 1e-6, "{case:?} lane {lane}: off by {error:.1e} of the norm");
             assert!(!mask.is_respected_by(gradients), "{case:?}: gradients of pruned weights too");
         }
-        let too_few = lanes.gradients(&batches[..1]).map(drop);
+        let too_few = lanes.gradients(&batches[..1], RunningStatistics::Keep).map(drop);
         assert_error(case.network, too_few, "one batch and one learning rate per lane");
     }
 }

@@ -90,6 +90,8 @@ impl Toy {
             start: &self.start,
             mask: &self.mask,
             updates: Some(updates),
+            learns_mask: false,
+            lr_factor: 1.0,
             snapshots_at: &[],
         }
     }
@@ -247,6 +249,8 @@ impl Lane {
             start: &self.start,
             mask: &self.mask,
             updates,
+            learns_mask: false,
+            lr_factor: 1.0,
             snapshots_at: &[],
         }
     }

@@ -39,11 +39,11 @@ use crate::base::tensors::{LaneState, Snapshot, TensorMap};
 use crate::data::{Dataset, Split};
 use crate::engine::dropout::Dropout;
 use crate::engine::param_layout::{ParamLayout, ParamSlot};
-use crate::engine::trainer::{Batch, Trainer, TrainerSpec};
+use crate::engine::trainer::{Batch, RunningStatistics, Trainer, TrainerSpec};
 use crate::network::{Layer, Network, TensorSpec};
 use device_images::{DeviceImages, augmentations, channels_last};
 use dropout::DropoutMasks;
-use lane_tensors::{flatten_gradients, lane_index, lane_shape, read_lane};
+use lane_tensors::{flatten_gradients, lane_index, lane_shape, read_lane, write_lane};
 use layers::{BatchNormMode, Forward};
 use loss::{ScoreAccumulator, logit_gradient};
 use memory::Memory;
@@ -282,18 +282,27 @@ impl<T: TorchElement> Trainer for AutogradTrainer<T> {
         Ok(())
     }
 
-    fn gradients(&mut self, batches: &[Batch]) -> Result<Vec<TensorMap>> {
+    fn gradients(&mut self, batches: &[Batch], statistics: RunningStatistics) -> Result<Vec<TensorMap>> {
         // The factors of the optimizer are not used.
         let lr = vec![0.0; batches.len()];
         self.check_batches(batches, &lr)?;
         let host_inputs = self.host_inputs(batches, &lr);
         let inputs = StepInputs::new(&host_inputs, host_inputs.shape(self.progress.len()), self.device)?;
         let _recording_guard = no_recording(self.device);
-        // The running statistics stay as they are.
-        let gradients = self.leaf_gradients(&inputs, 0.0)?;
+        let momentum = match statistics {
+            RunningStatistics::Keep => 0.0,
+            RunningStatistics::Update => BATCH_NORM_MOMENTUM,
+        };
+        let gradients = self.leaf_gradients(&inputs, momentum)?;
         let _guard = tch::no_grad_guard();
         let flat = flatten_gradients(&self.layout, &gradients)?;
         (0..self.progress.len()).map(|lane| read_lane::<T, f32>(&self.layout, lane, &flat)).collect()
+    }
+
+    fn replace_weights(&mut self, lane: usize, weights: &TensorMap) -> Result<()> {
+        ensure!(lane < self.progress.len(), "a lane that is not there");
+        let _guard = tch::no_grad_guard();
+        write_lane::<T, f32>(&self.layout, lane, weights, &self.weights)
     }
 
     fn evaluate_unless(&mut self, split: Split, should_stop: &dyn Fn() -> bool) -> Result<Option<Vec<Score>>> {

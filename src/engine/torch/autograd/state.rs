@@ -82,6 +82,7 @@ impl<T: TorchElement> TypedState for AutogradTrainer<T> {
                 .map(|moment| read_lane::<T, S>(&self.layout, lane, moment))
                 .collect::<Result<_>>()?,
             buffers: TensorMap(buffers),
+            scores: TensorMap::default(),
             iteration,
             optimizer_steps,
         })

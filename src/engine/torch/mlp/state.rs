@@ -41,6 +41,7 @@ impl<T: TorchElement> TypedState for MlpTrainer<T> {
             weights: self.layout.read(self.weights.slice()),
             moments: moments.iter().map(|moment| self.layout.read(moment.slice())).collect(),
             buffers: TensorMap::default(),
+            scores: TensorMap::default(),
             iteration: self.iteration,
             optimizer_steps: self.optimizer_steps,
         })
