@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn snapshot_with_impossible_counters_is_refused() {
         for (moments, buffers) in [(usize::MAX, 0), (usize::MAX, 1), (1 << 40, 1), (0, usize::MAX), (1, 0), (0, 2)] {
-            let snapshot = Some(SnapshotCounters { iteration: 1, optimizer_steps: 1, moments, buffers });
+            let snapshot = Some(SnapshotCounters { iteration: 1, optimizer_steps: 1, moments, buffers, scores: 0 });
             let metadata = FileMetadata { tensors: vec![("a".into(), vec![1])], snapshot };
             let file = file_with(&metadata, Dtype::F32, &[1], &[0; 4]);
             assert!(snapshot_from_bytes::<f32>(&file).is_err(), "{moments} moments, {buffers} buffers");

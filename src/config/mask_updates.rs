@@ -339,7 +339,7 @@ mod tests {
     const ARM: &str = "mask={at_init={method='random',cut=[0.5]}},weights='rewind'";
 
     fn updates(keys: &str) -> MaskUpdates {
-        let arm = if keys.contains("gmp") { "mask='dense',weights='rewind'" } else { ARM };
+        let arm = if keys.contains("gmp") || keys.contains("bernoulli") { "mask='dense',weights='rewind'" } else { ARM };
         let set = format!("arms={{a={{{arm},mask_updates={{{keys}}}}}}}");
         experiment(&[&set]).arms.0.remove(0).1.mask_updates.unwrap()
     }

@@ -24,8 +24,8 @@ use crate::prune::keep_highest;
 /// Draws of a mask over which an evaluation is averaged, where masks are drawn (Zhou et al. 2019).
 const EVALUATION_DRAWS: u64 = 10;
 
-/// The first random site of scores: dropout layers have the sites from 0 on.
-const FIRST_SITE: u64 = 1 << 32;
+/// The first random site of scores: dropout layers have the sites from 0 on, and augmentation has 2³².
+const FIRST_SITE: u64 = 1 << 33;
 
 /// Trains the scores of the networks of another trainer.
 pub struct ScoreTrainer {

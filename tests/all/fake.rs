@@ -9,7 +9,7 @@ use lth::base::mask::Mask;
 use lth::base::tensors::{Snapshot, TensorMap};
 use lth::config::ConfigDocument;
 use lth::data::{Dataset, Normalization, Split};
-use lth::engine::{Batch, EngineKind, NoProbe, Probe, Trainer};
+use lth::engine::{Batch, EngineKind, NoProbe, Probe, RunningStatistics, Trainer};
 use lth::lottery::Study;
 use lth::runner::{
     Event, EventSink, MaskColumns, RowBuilder, RunContext, RunFiles, RunOutcome, Runner, Selection, Store,

@@ -98,6 +98,62 @@ fn masks_that_do_not_change_are_those_of_arms_without_updates() {
     assert_eq!(plan["trainings"], without["trainings"], "static masks are trained once, by whichever name");
 }
 
+/// Arms whose masks are trained, while the weights stay as they are.
+const SUPERMASKS: [&str; 4] = [
+    "arms.edge={mask={at_init={method=\"random\",like=\"winning_ticket\"}},mask_updates={method=\"edge_popup\",lr=0.02},\
+     weights=\"rewind\"}",
+    "arms.signs={mask={of=\"winning_ticket\"},mask_updates={method=\"edge_popup\"},weights=\"constant_sign\"}",
+    "arms.drawn={mask=\"dense\",mask_updates={method=\"bernoulli\",lr=0.1},weights=\"rewind\"}",
+    "arms.trained={mask={of=\"edge\"},weights=\"rewind\"}",
+];
+
+#[test]
+fn masks_that_are_trained_keep_their_size_and_repeat_to_the_bit() {
+    let runs = tempfile::tempdir().unwrap();
+    let sets: Vec<&str> = SUPERMASKS.iter().copied().chain(["run.keep=all"]).collect();
+    run_ok(SMOKE, runs.path(), &sets);
+    let rounds = rows(&run_dir(runs.path()), "rounds.csv");
+    let of = |arm: &str, round: &str| -> Vec<&BTreeMap<String, String>> {
+        rounds.iter().filter(|row| row["arm"] == arm && row["round"] == round).collect()
+    };
+    for round in ["1", "2"] {
+        let ticket = &of("winning_ticket", round)[0]["weights_kept"];
+        for arm in ["edge", "signs", "trained"] {
+            assert!(of(arm, round).iter().all(|row| row["weights_kept"] == *ticket), "{arm} round {round}");
+        }
+        let accuracy: f64 = of("edge", round)[0]["final_test_accuracy"].parse().unwrap();
+        assert!(accuracy > 0.25, "a mask of untrained weights is no better than chance: {accuracy}");
+        assert_eq!(of("trained", round)[0]["search_iterations"], "120");
+    }
+    let drawn = of("drawn", "0");
+    let kept: Vec<u64> = drawn.iter().map(|row| row["weights_kept"].parse().unwrap()).collect();
+    assert!(kept.iter().all(|kept| (8_000..18_000).contains(kept)), "about half of 25,760: {kept:?}");
+    assert!(drawn.iter().all(|row| row["ever_kept"] == "1.0"), "each is kept with the probability 1/2 at first");
+    let layers = rows(&run_dir(runs.path()), "layers.csv");
+    let by_layer = |arm: &str| -> Vec<f64> {
+        let of_arm = layers.iter().filter(|row| row["arm"] == arm && row["round"] == "2" && row["replicate"] == "1");
+        of_arm.map(|row| row["weights_remaining"].parse().unwrap()).collect()
+    };
+    let edge = by_layer("edge");
+    assert!((edge[0] - edge[2]).abs() < 0.01, "the same density in every layer, as by its authors: {edge:?}");
+    assert_eq!(by_layer("signs"), by_layer("winning_ticket"));
+    let verified = output(&["verify", "smoke", "--deep", "--retrain", "40"], runs.path());
+    let said = stdout(&verified);
+    assert!(verified.status.success() && said.contains("means over drawn masks"), "{said}");
+    let file = runs.path().join("t.safetensors");
+    let export = |arm: &str, round: &str| {
+        let place = ["--arm", arm, "--round", round, "--replicate", "1", "--force", "-o", file.to_str().unwrap()];
+        let mut command = lth();
+        command.args(["ticket", "export", "smoke"]).args(place).env("LTH_RUNS_DIR", runs.path());
+        command.output().unwrap()
+    };
+    assert!(export("edge", "2").status.success());
+    let verified = output(&["ticket", "verify", file.to_str().unwrap()], runs.path());
+    assert!(verified.status.success(), "{}", stdout(&verified));
+    let refused = export("drawn", "0");
+    assert!(!refused.status.success() && stderr(&refused).contains("means over masks that are drawn"), "{}", stderr(&refused));
+}
+
 #[test]
 fn mask_updates_that_do_not_fit_are_refused() {
     let runs = tempfile::tempdir().unwrap();
@@ -142,10 +198,35 @@ fn mask_updates_that_do_not_fit_are_refused() {
         ("mask={of=\"rigl\"},weights=\"rewind\",rewind_to=\"10it\",length=2".into(), "and `length` cannot both be given"),
         ("mask={of=\"rigl\"},weights=\"rewind\",length=0".into(), "must be from 1 to 100"),
         ("mask={of=\"rigl\"},weights=\"rewind\",mask_updates=\"rigl\"".into(), "method = \"rigl\""),
+        ("mask=\"dense\",weights=\"rewind\",mask_updates={method=\"edge_popup\"}".into(), "need a mask that prunes"),
+        ("mask={of=\"rigl\"},weights=\"rewind\",mask_updates={method=\"bernoulli\"}".into(), "begins with all weights"),
+        ("mask={of=\"rigl\"},weights=\"rewind\",mask_updates={method=\"edge_popup\",every=\"5it\"}".into(), "belongs to `set`"),
     ] {
         let said = refused(&arm);
         assert!(said.contains(message), "{arm}: {said}");
     }
+}
+
+#[test]
+fn experiments_in_which_no_trainer_trains_scores_are_refused() {
+    let runs = tempfile::tempdir().unwrap();
+    let refused = |sets: &[&str]| {
+        let mut command = lth();
+        command.args(["plan", SMOKE]).env("LTH_RUNS_DIR", runs.path());
+        for set in sets {
+            command.args(["--set", set]);
+        }
+        let refused = command.output().unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{sets:?}: {}", stdout(&refused));
+        stderr(&refused)
+    };
+    let said = refused(&[SUPERMASKS[0], "run.engine=sparse"]);
+    assert!(said.contains("the sparse trainer cannot be used: it trains weights, and the arm `edge` trains scores"), "{said}");
+    let said = refused(&[SUPERMASKS[0], "train.dtype=float64"]);
+    assert!(said.contains("scores are trained in float32, and the arm `edge` trains them"), "{said}");
+    let of_drawn = "arms.a={mask={of=\"drawn\"},weights=\"reinit\"}";
+    let said = refused(&[SUPERMASKS[2], of_drawn]);
+    assert!(said.contains("the masks of `drawn` have a size that is known after training only"), "{said}");
 }
 
 #[test]

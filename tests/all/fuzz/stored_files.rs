@@ -36,7 +36,9 @@ fn weights() -> TensorMap {
 /// Returns a snapshot with as many moments as an optimizer has.
 fn snapshot(moments: usize) -> Snapshot {
     let buffers = TensorMap(vec![NamedTensor { name: "bn.mean".into(), shape: vec![1], values: vec![0.5] }]);
-    Snapshot { weights: weights(), moments: vec![weights(); moments], iteration: 7, optimizer_steps: 5, buffers }
+    let scores = TensorMap(weights().0.into_iter().take(1).collect());
+    let moments = vec![weights(); moments];
+    Snapshot { weights: weights(), moments, iteration: 7, optimizer_steps: 5, buffers, scores }
 }
 
 fn mask() -> Mask {

@@ -11,7 +11,7 @@ use lth::base::tensors::{NamedTensor, Snapshot, TensorMap};
 use lth::base::units::Iteration;
 use lth::config::{TrainConfig, read};
 use lth::data::Split;
-use lth::engine::{Batch, Trainer};
+use lth::engine::{Batch, RunningStatistics, Trainer};
 use lth::train::{BatchSampler, LaneInput, LrSchedule, TrainingEnd, TrainingLoop};
 use serde_json::Value;
 

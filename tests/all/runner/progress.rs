@@ -134,6 +134,11 @@ fn resumed_training_equals_uninterrupted_with_masks_that_change() {
                 gmp={mask='dense',mask_updates={method='gmp',like='ticket',every='3it'},weights='rewind'},\
                 reinit={mask={of='rigl'},weights='reinit'}}";
     check(&[arms, "run.engine=dense"]);
+    let supermasks = "arms={ticket={mask='iterative',weights='rewind'},\
+                      edge={mask={at_init={method='random',like='ticket'}},mask_updates={method='edge_popup'},weights='rewind'},\
+                      drawn={mask='dense',mask_updates={method='bernoulli',lr=0.1},weights='constant_sign'}}";
+    check(&[supermasks]);
+    check(&[supermasks, CONV, "run.lanes=3", "train.optimizer=sgd", "train.momentum=0.9"]);
     check(&[arms, "run.engine=sparse", "train.schedule=cosine"]);
     check(&[arms, CONV, "run.lanes=3", "train.optimizer=sgd", "train.momentum=0.9"]);
     check(&[arms, "train.dtype=float64"]);

@@ -8,3 +8,4 @@ mod oracle;
 mod at_init;
 mod attack;
 mod probe;
+mod supermask;
