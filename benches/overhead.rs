@@ -117,8 +117,13 @@ fn main() {
                 seconds: 0.0,
             };
             let state = run.trainer.state(0).expect("a state");
-            let progress =
-                TrainingProgress { state, curve: Curve::default(), snapshots: Vec::new(), masks: None, diverged_at: None };
+            let progress = TrainingProgress {
+                state,
+                curve: Curve::default(),
+                snapshots: Vec::new(),
+                masks: None,
+                diverged_at: None,
+            };
             files::write(&path, &progress_to_bytes(label, &progress).expect("bytes")).expect("a file");
         });
         let last = run.trainer.snapshot(0).expect("a state");

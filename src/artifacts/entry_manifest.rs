@@ -39,6 +39,9 @@ pub struct EntryManifest {
     pub outcome: Outcome,
     /// Weights kept in each layer, in the network's order.
     pub weights_kept: Vec<u64>,
+    /// The iteration of the dense network at which its mask was drawn, of early-bird masks only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn_at: Option<u64>,
     /// Every file of the entry by name, including files that garbage collection has deleted since.
     pub files: BTreeMap<String, FileChecksum>,
 }
@@ -130,6 +133,7 @@ mod tests {
             content,
             outcome: Outcome::Diverged { iteration: 30 },
             weights_kept: vec![100, 20],
+            drawn_at: None,
             files: BTreeMap::from([("curve.json".to_owned(), FileChecksum::of(b"[]"))]),
         }
     }

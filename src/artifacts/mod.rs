@@ -33,8 +33,8 @@ pub use first_seen::first_seen;
 pub use landscape::{LandscapeCurve, LandscapeCurveRow, LandscapeRow};
 pub use metrics::{
     DEAD_UNITS, EARLY_STOP_ITERATION, EARLY_STOP_TEST_ACCURACY, EARLY_STOP_TRAIN_ACCURACY,
-    EARLY_STOP_VALIDATION_ACCURACY, EVER_KEPT, FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, ITERATIONS_TO_EARLY_STOP, MASK_OVERLAP,
-    METRICS, Metric, MetricDisplay, MetricTime, MetricUnit, SEARCH_ITERATIONS, SEARCH_MACS, TOTAL_MACS,
+    EARLY_STOP_VALIDATION_ACCURACY, EVER_KEPT, FINAL_TEST_ACCURACY, FINAL_TRAIN_ACCURACY, ITERATIONS_TO_EARLY_STOP,
+    MASK_OVERLAP, METRICS, Metric, MetricDisplay, MetricTime, MetricUnit, SEARCH_ITERATIONS, SEARCH_MACS, TOTAL_MACS,
 };
 pub use plan_keys::{plan_keys, plan_keys_to_bytes};
 pub use progress_snapshot::{

@@ -60,7 +60,7 @@ pub struct Arm {
 pub(super) struct ArmKeys {
     /// The source of the masks.
     mask: MaskSource,
-    /// With the masks `iterative`, `one_shot` and `at_init`, and with `mask_updates` by `gmp`: how the number of weights is
+    /// With the masks `iterative`, `one_shot`, `at_init` and `early_bird`, and with `mask_updates` by `gmp`: how the number of weights is
     /// divided among the layers. Without it, `erk` with `mask_updates` (`uniform` with `edge_popup`); else as the arm that
     /// `like` names, or by the rates and the scope of `[prune]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -208,7 +208,7 @@ impl ArmKeys {
         checker.require(&format!("{key}.train"), !is_evaluated_only, message);
         self.check_mask_updates(key, is_pruned_in_training, checker);
         let is_pruned = is_pruned_in_training || self.mask == MaskSource::Iterative || self.mask.size().is_some();
-        let owner = "the masks `iterative`, `one_shot` and `at_init`, and to `mask_updates` by `gmp`";
+        let owner = "the masks `iterative`, `one_shot`, `at_init` and `early_bird`, and to `mask_updates` by `gmp`";
         match &self.mask {
             MaskSource::Random(other) if self.allocation.is_some() && !is_pruned_in_training => {
                 let message =
@@ -234,7 +234,11 @@ impl ArmKeys {
     /// Checks that mask updates have a training and a mask that they can change. `key` is the path of the arm's table.
     fn check_mask_updates(&self, key: &str, is_pruned_in_training: bool, checker: &mut Checker) {
         let is_trained = self.train || self.mask_updates.is_none();
-        checker.require(&format!("{key}.mask_updates"), is_trained, "changes masks in training, and `train` is `false`");
+        checker.require(
+            &format!("{key}.mask_updates"),
+            is_trained,
+            "changes masks in training, and `train` is `false`",
+        );
         let is_short = self.train || self.length == 1;
         checker.require(&format!("{key}.length"), is_short, "is that of training, and `train` is `false`");
         if is_pruned_in_training && (self.mask == MaskSource::Iterative || self.mask.size().is_some()) {
@@ -249,7 +253,8 @@ impl ArmKeys {
             checker.push(Diagnostic::new(format!("{key}.mask"), message).hint("write `mask = \"dense\"`"));
         }
         if self.mask == MaskSource::Dense && is_fixed {
-            let message = "a dense mask has no weights to grow: `set`, `rigl`, `edge_popup` and `static` need a mask that prunes";
+            let message =
+                "a dense mask has no weights to grow: `set`, `rigl`, `edge_popup` and `static` need a mask that prunes";
             let hint = "such as `mask = { at_init = { method = \"random\", like = \"…\" } }`";
             checker.push(Diagnostic::new(format!("{key}.mask"), message).hint(hint));
         }

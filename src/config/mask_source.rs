@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::at_init::AtInit;
 use super::checker::Checker;
+use super::early_bird::EarlyBird;
 use super::source_file::SourceFile;
 
 /// Largest number of entries of a grid of target sizes.
@@ -27,6 +28,8 @@ pub enum MaskSource {
     OneShot(TargetSize),
     /// The untrained network, pruned by a method at initialization.
     AtInit(AtInit),
+    /// The dense network, pruned by the magnitude of its weights at an early time of its training.
+    EarlyBird(EarlyBird),
     /// The mask in a file. If its path has `{round}`, the arm has the rounds of the experiment, else round 1 only.
     File(SourceFile),
 }
@@ -52,14 +55,19 @@ impl MaskSource {
             Self::Random(name) => Some((name, "random")),
             Self::OneShot(TargetSize::Like(name)) => Some((name, "one_shot.like")),
             Self::AtInit(AtInit { size: TargetSize::Like(name), .. }) => Some((name, "at_init.like")),
-            Self::Dense | Self::Iterative | Self::File(_) | Self::OneShot(_) | Self::AtInit(_) => None,
+            Self::EarlyBird(EarlyBird { size: TargetSize::Like(name), .. }) => Some((name, "early_bird.like")),
+            Self::Dense | Self::Iterative | Self::File(_) | Self::OneShot(_) | Self::AtInit(_) | Self::EarlyBird(_) => {
+                None
+            }
         }
     }
 
     /// Returns the size of a mask that is pruned to a given size.
     pub fn size(&self) -> Option<&TargetSize> {
         match self {
-            Self::OneShot(size) | Self::AtInit(AtInit { size, .. }) => Some(size),
+            Self::OneShot(size) | Self::AtInit(AtInit { size, .. }) | Self::EarlyBird(EarlyBird { size, .. }) => {
+                Some(size)
+            }
             Self::Dense | Self::Iterative | Self::Of(_) | Self::Random(_) | Self::File(_) => None,
         }
     }
@@ -73,7 +81,9 @@ impl MaskSource {
     pub fn copied_arm(&self) -> Option<&str> {
         match self {
             Self::Of(name) | Self::Random(name) => Some(name),
-            Self::Dense | Self::Iterative | Self::OneShot(_) | Self::AtInit(_) | Self::File(_) => None,
+            Self::Dense | Self::Iterative | Self::OneShot(_) | Self::AtInit(_) | Self::EarlyBird(_) | Self::File(_) => {
+                None
+            }
         }
     }
 
@@ -87,6 +97,7 @@ impl MaskSource {
         match self {
             Self::OneShot(size) => size.check(&format!("{key}.one_shot"), checker),
             Self::AtInit(mask) => mask.check(&format!("{key}.at_init"), checker),
+            Self::EarlyBird(mask) => mask.check(&format!("{key}.early_bird"), checker),
             Self::File(file) => file.check(&format!("{key}.file"), checker),
             Self::Dense | Self::Iterative | Self::Of(_) | Self::Random(_) => {}
         }

@@ -285,9 +285,8 @@ impl Method {
 
 impl From<MaskUpdates> for MaskUpdatesKeys {
     fn from(updates: MaskUpdates) -> Self {
-        let unless_default = |every: TrainingTime| {
-            (every != TrainingTime::of_iterations(DEFAULT_EVERY)).then_some(every)
-        };
+        let unless_default =
+            |every: TrainingTime| (every != TrainingTime::of_iterations(DEFAULT_EVERY)).then_some(every);
         let other = |value: f64, default: f64| (value != default).then_some(value);
         let plain = |method| Self {
             method,
@@ -339,7 +338,8 @@ mod tests {
     const ARM: &str = "mask={at_init={method='random',cut=[0.5]}},weights='rewind'";
 
     fn updates(keys: &str) -> MaskUpdates {
-        let arm = if keys.contains("gmp") || keys.contains("bernoulli") { "mask='dense',weights='rewind'" } else { ARM };
+        let arm =
+            if keys.contains("gmp") || keys.contains("bernoulli") { "mask='dense',weights='rewind'" } else { ARM };
         let set = format!("arms={{a={{{arm},mask_updates={{{keys}}}}}}}");
         experiment(&[&set]).arms.0.remove(0).1.mask_updates.unwrap()
     }

@@ -13,6 +13,7 @@
 // Step 1: text to values with their origins.
 mod document;
 mod dotted_keys;
+mod early_bird;
 mod encoding;
 mod json_values;
 mod nesting;
@@ -80,6 +81,7 @@ pub use count_or_auto::CountOrAuto;
 pub use data::{Augment, DataConfig, DatasetSpec, Normalize};
 pub use device::DeviceChoice;
 pub use document::{ConfigDocument, Origin, Override};
+pub use early_bird::{EarlyBird, MaskDistance};
 pub use effective::{ResolvedValue, to_json, to_toml};
 pub use encoding::{STDIN, decode, read_bytes};
 pub use experiment::Experiment;

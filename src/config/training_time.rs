@@ -29,6 +29,11 @@ impl TrainingTime {
         self.epochs.saturating_mul(per_epoch).saturating_add(self.iterations)
     }
 
+    /// Returns a time in epochs only.
+    pub fn of_epochs(epochs: u64) -> Self {
+        Self { epochs, iterations: 0 }
+    }
+
     /// Returns a multiple of the time.
     #[must_use]
     pub fn times(self, factor: u32) -> Self {

@@ -29,7 +29,7 @@ pub use probe::{
     GradientMap, NamedGradient, NoProbe, PixelBatch, PixelOutput, Probe, ProbeBatchNorm, ProbeObjective, ProbeOptions,
 };
 pub use registry::{Conflict, Engine, EngineKind, Unsupported};
-pub use selection::EngineSelector;
 pub use score_trainer::ScoreTrainer;
+pub use selection::EngineSelector;
 pub use trainer::{Batch, RunningStatistics, Trainer, TrainerSpec};
 pub use workload::{LayerWork, Workload};

@@ -134,7 +134,13 @@ impl ScoreTrainer {
             let of_mask = weights.iter().zip(gradients).map(|(weight, gradient)| weight * gradient);
             let slope = |score: f32| match supermask {
                 // The derivative of |score|, which is 0 at 0.
-                Supermask::EdgePopup => if score == 0.0 { 0.0 } else { score.signum() },
+                Supermask::EdgePopup => {
+                    if score == 0.0 {
+                        0.0
+                    } else {
+                        score.signum()
+                    }
+                }
                 Supermask::Bernoulli => (sigmoid(score) * (1.0 - sigmoid(score))) as f32,
             };
             of_layers.push(of_mask.zip(&layer.scores).map(|(gradient, score)| gradient * slope(*score)).collect());

@@ -147,7 +147,11 @@ fn rounds_of_mask(arm: &Arm, experiment: &Experiment) -> Vec<u32> {
         MaskSource::Iterative => (1..=experiment.rounds).collect(),
         MaskSource::File(file) if file.has_rounds() => (1..=experiment.rounds).collect(),
         MaskSource::File(_) => vec![1],
-        MaskSource::Of(_) | MaskSource::Random(_) | MaskSource::OneShot(_) | MaskSource::AtInit(_) => {
+        MaskSource::Of(_)
+        | MaskSource::Random(_)
+        | MaskSource::OneShot(_)
+        | MaskSource::AtInit(_)
+        | MaskSource::EarlyBird(_) => {
             let source = arm.mask.reference().and_then(|(name, _)| find(name, &experiment.arms));
             match (arm.mask.grid(), source) {
                 (Some(grid), _) => (1..=grid.len() as u32).collect(),

@@ -124,6 +124,8 @@ pub fn audit_mask(training: &TrainingSpec, context: PrepareContext<'_>, mask: &M
         MaskRule::Prune { parent, .. } | MaskRule::OneShot { parent, .. } => {
             invariant!(mask.is_subset_of(&artifacts.mask(parent)?), "a mask that is not within its parent's");
         }
+        // Its weights may have been freed; retraining makes the mask again.
+        MaskRule::EarlyBird { .. } => {}
         MaskRule::AtInit { scoring, .. } => {
             // Scores of other methods depend on the device: retraining makes their masks again.
             if scoring.method == AtInitMethod::Magnitude && !scoring.is_inverted {

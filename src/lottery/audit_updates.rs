@@ -172,7 +172,8 @@ mod tests {
     fn audited(fixture: &Fixture, arm: &str, iteration: u64, masks: [&Mask; 2], loaded: &Snapshot) -> String {
         let [before, after] = masks.map(Clone::clone);
         let update = MaskUpdate { lane: 0, iteration: Iteration(iteration), before, after };
-        audit_update(fixture.spec(arm), &update, loaded).map_or_else(|error| error.to_string(), |()| "passed".to_owned())
+        audit_update(fixture.spec(arm), &update, loaded)
+            .map_or_else(|error| error.to_string(), |()| "passed".to_owned())
     }
 
     #[test]
@@ -182,7 +183,11 @@ mod tests {
         // 0.3 · ½(1 + cos(π · 30/90)) = 0.225 of the weights of the first layer.
         let most = (before.0[0].kept_count() as f64 * 0.225) as usize;
         let after = moved(&before, most);
-        let both = { let mut both = before.clone(); both.extend(&after); both };
+        let both = {
+            let mut both = before.clone();
+            both.extend(&after);
+            both
+        };
         let mut loaded = fixture.ones(&after);
         let grown = grown(&before, &after);
         grown.apply(&mut loaded.weights);
@@ -223,7 +228,8 @@ mod tests {
         assert_eq!(end("gmp", &gmp, &rigl, &gmp), "passed");
         assert!(end("gmp", &rigl, &rigl, &gmp).contains("which its first mask does not"));
         let mut uneven = rigl.clone();
-        let (first, last) = (rigl.0[0].kept.iter().position(|kept| *kept), rigl.0[2].kept.iter().position(|kept| !kept));
+        let (first, last) =
+            (rigl.0[0].kept.iter().position(|kept| *kept), rigl.0[2].kept.iter().position(|kept| !kept));
         if let (Some(first), Some(last)) = (first, last) {
             uneven.0[0].kept[first] = false;
             uneven.0[2].kept[last] = true;

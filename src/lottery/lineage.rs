@@ -12,7 +12,7 @@ use crate::base::key::ContentHash;
 /// The relations of a training run that decide when its final weights, and those of others, may be freed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lineage {
-    /// Whether its mask is dense.
+    /// Whether its mask is dense, and stays so.
     pub is_dense: bool,
     /// The previous training run of its chain: the one whose mask it prunes further, round by round.
     pub pruned_from: Option<ContentHash>,
@@ -30,15 +30,12 @@ impl TrainingSpec {
             MaskRule::Dense
             | MaskRule::OneShot { .. }
             | MaskRule::AtInit { .. }
+            | MaskRule::EarlyBird { .. }
             | MaskRule::Of { .. }
             | MaskRule::File(_)
             | MaskRule::Random { .. } => None,
         };
-        Lineage {
-            is_dense: self.mask == MaskRule::Dense,
-            pruned_from,
-            compares_with: self.reference_of_next_round().copied(),
-        }
+        Lineage { is_dense: self.is_dense(), pruned_from, compares_with: self.reference_of_next_round().copied() }
     }
 }
 
@@ -51,7 +48,7 @@ impl Lineage {
         let key = |value: &Value| value.as_str().and_then(|text| ContentHash::from_str(text).ok());
         let mask = &content["mask"];
         Self {
-            is_dense: *mask == "dense",
+            is_dense: *mask == "dense" && content["updates"].is_null(),
             // A mask that was pruned in one step has its size under `to`.
             pruned_from: key(&mask["prune"]).filter(|_| mask["to"].is_null()),
             compares_with: key(&content["start"]["final"]).filter(|_| !mask["reference_weights"].is_null()),
@@ -69,6 +66,8 @@ mod tests {
                         of={mask={of='ticket'},weights='reinit'},random={mask={random='ticket'},weights='reinit'},\
                         shot={mask={one_shot={cut=[0.3,0.6]}},weights='rewind'},\
                         init={mask={at_init={method='magnitude',like='ticket'}},weights='rewind'},\
+                        gmp={mask='dense',mask_updates={method='gmp',like='ticket'},weights='rewind'},\
+                        early={mask={early_bird={like='ticket',every='10it'}},weights='rewind'},\
                         erk={mask='iterative',allocation='erk',weights='rewind'},\
                         fresh={mask='dense',weights='reinit'}}";
 
@@ -91,7 +90,7 @@ mod tests {
             assert_eq!(lineage("ticket", 1).pruned_from, Some(key("dense", 0)));
             assert_eq!(lineage("ticket", 3).pruned_from, Some(key("ticket", 2)));
             assert_eq!(lineage("erk", 3).pruned_from, Some(key("erk", 2)));
-            for (arm, round) in [("of", 2), ("random", 2), ("shot", 2), ("init", 2)] {
+            for (arm, round) in [("of", 2), ("random", 2), ("shot", 2), ("init", 2), ("gmp", 2), ("early", 2)] {
                 assert_eq!(lineage(arm, round), none, "{arm}");
             }
             let compares = (criterion == "movement").then(|| key("tuned", 1));

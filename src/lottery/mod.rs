@@ -49,6 +49,7 @@ mod arm_graph;
 mod at_init;
 mod audit;
 mod audit_updates;
+mod early_bird;
 mod initial_scores;
 mod lineage;
 mod lockstep;
@@ -77,15 +78,17 @@ pub use allocation_files::{AllocationBytes, allocation_file_paths};
 pub use at_init::{ScoredNetwork, Untrained, at_init_mask, at_init_scores, empty_layers};
 pub use audit::{AuditError, audit_end, audit_initial, audit_mask, audit_start, audit_stored_start};
 pub use audit_updates::{audit_learned_weights, audit_update, audit_updated_masks};
+pub use early_bird::EarlyBirdRule;
 pub use lineage::Lineage;
 pub use lockstep::{LockstepGroup, lockstep_groups};
 pub use plan::{DENSE, Plan};
 pub use prepare::{
-    ArtifactSource, PrepareContext, all_ones, prepare, prepare_start, prepare_updates, unmasked_start, update_stream,
+    ArtifactSource, PrepareContext, all_ones, draw_early_bird, prepare, prepare_start, prepare_updates, unmasked_start,
+    update_stream,
 };
 pub use resolved::ResolvedExperiment;
 pub use rules::{Dependency, MaskRule, ReferencePoint, RewindPoint, StartRule};
-pub use search_cost::SearchCost;
+pub use search_cost::{KnownTraining, SearchCost};
 pub use source_files::{FileContents, FileUse, FilesByPath, UnusableFile, paths_of_source, source_file_paths};
 pub use study::Study;
 pub use surroundings::Surroundings;

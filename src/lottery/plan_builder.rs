@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::arm_counts::ArmCounts;
 use super::arm_graph;
+use super::early_bird::EarlyBirdRule;
 use super::resolved::ResolvedExperiment;
 use super::rules::{MaskRule, ReferencePoint, RewindPoint, StartRule};
 use super::training::{KeyContent, SharedKeyContent, TrainingSpec};
@@ -16,8 +17,8 @@ use crate::base::format::with_thousands;
 use crate::base::key::ContentHash;
 use crate::base::units::{Fraction, Iteration, Round};
 use crate::config::{
-    Allocation, Arm, Criterion, Diagnostic, Dtype, EngineChoice, Experiment, MaskSource, MaskUpdates, PruneConfig, ReferenceWeights,
-    RewindOptimizerState, TargetSize, TrainingTime, WeightSource,
+    Allocation, Arm, Criterion, Diagnostic, Dtype, EarlyBird, EngineChoice, Experiment, MaskSource, MaskUpdates,
+    PruneConfig, ReferenceWeights, RewindOptimizerState, TargetSize, TrainingTime, WeightSource,
 };
 use crate::data::WHOLE_VALIDATION;
 use crate::engine::EngineKind;
@@ -53,6 +54,9 @@ fn shared_content(experiment: &Experiment, resolved: &ResolvedExperiment, engine
     }
     content
 }
+
+/// Largest number of masks that an early-bird mask is drawn from: the weights of each are stored.
+const MAX_MASKS: u64 = 1000;
 
 /// The part of `[prune]` in the keys of masks. `reference_weights` is left out: `MaskRule::content` adds it where the
 /// pruned training run did not start from θ₀.
@@ -151,10 +155,36 @@ impl ResolvedArm<'_> {
     }
 }
 
+/// Reports an early-bird mask of the arm `name` that could never be drawn, and one that would be compared too often.
+fn too_few_masks(
+    name: &str,
+    mask: &EarlyBird,
+    experiment: &Experiment,
+    resolved: &ResolvedExperiment,
+) -> Option<Diagnostic> {
+    let every = mask.every.to_iterations(resolved.iterations_per_epoch).max(1);
+    let masks = experiment.train.iterations / every + 1;
+    let key = format!("arms.{name}.mask.early_bird.every");
+    if masks < u64::from(mask.window) {
+        let message = format!(
+            "{} iterations have {masks} masks, and {} in a row are compared",
+            experiment.train.iterations, mask.window
+        );
+        return Some(
+            Diagnostic::new(key, message).hint("compare more often, such as `every = \"100it\"`, or train longer"),
+        );
+    }
+    (masks > MAX_MASKS).then(|| {
+        let message = format!("{masks} masks would be compared, and the weights of each kept until then");
+        Diagnostic::new(key, message).hint(format!("at most {MAX_MASKS}: compare less often"))
+    })
+}
+
 /// Reports an experiment in which no trainer can train the scores of the arm `name`.
 fn cannot_train_scores(name: &str, experiment: &Experiment) -> Option<Diagnostic> {
     if experiment.run.engine == EngineChoice::Sparse {
-        let message = format!("the sparse trainer cannot be used: it trains weights, and the arm `{name}` trains scores");
+        let message =
+            format!("the sparse trainer cannot be used: it trains weights, and the arm `{name}` trains scores");
         return Some(Diagnostic::new("run.engine", message).hint("set `run.engine` to `dense` or `auto`"));
     }
     (experiment.train.dtype == Dtype::Float64).then(|| {
@@ -183,7 +213,10 @@ fn denser_than_start(
     let message = format!(
         "at round {round}, {of} starts with {start} weights and would have to end with {target}: `gmp` only prunes"
     );
-    Some(Diagnostic::new(key, message).hint("begin with a larger mask, or choose a smaller target or another allocation"))
+    Some(
+        Diagnostic::new(key, message)
+            .hint("begin with a larger mask, or choose a smaller target or another allocation"),
+    )
 }
 
 /// A plan under construction.
@@ -329,6 +362,9 @@ impl<'a> PlanBuilder<'a> {
             let hint = "leave `length` out, or name an arm that starts at iteration 0";
             return Err(Diagnostic::new(format!("arms.{name}.length"), message).hint(hint));
         }
+        if let MaskSource::EarlyBird(mask) = &arm.mask {
+            too_few_masks(name, mask, experiment, resolved).map_or(Ok(()), Err)?;
+        }
         if let Some(MaskUpdates::Learn(_)) = &arm.mask_updates {
             cannot_train_scores(name, experiment).map_or(Ok(()), Err)?;
         }
@@ -384,6 +420,7 @@ impl<'a> PlanBuilder<'a> {
             }
             MaskSource::OneShot(_) => MaskRule::OneShot { parent: dense, layers_like },
             MaskSource::AtInit(mask) => MaskRule::AtInit { scoring: mask.scoring, layers_like },
+            MaskSource::EarlyBird(mask) => MaskRule::EarlyBird { rule: self.early_bird_rule(mask, dense), layers_like },
             MaskSource::File(file) => {
                 MaskRule::File(self.resolved.files.mask_use(file, coords.replicate, coords.round.0))
             }
@@ -464,6 +501,14 @@ impl<'a> PlanBuilder<'a> {
         }
     }
 
+    /// Returns the rule by which an early-bird mask is drawn from the dense training run of a replicate.
+    fn early_bird_rule(&self, mask: &EarlyBird, dense: ContentHash) -> EarlyBirdRule {
+        let EarlyBird { every, window, threshold, distance, .. } = *mask;
+        let every = every.to_iterations(self.resolved.iterations_per_epoch).max(1);
+        let iterations = (0..=self.last_iteration.0 / every).map(|count| Iteration(count * every)).collect();
+        EarlyBirdRule { dense, iterations, window, threshold, distance }
+    }
+
     /// Returns whether an arm (by index) prunes its own previous round.
     fn is_chain(&self, arm: Option<usize>) -> bool {
         arm.is_some_and(|index| self.arms[index].arm.mask == MaskSource::Iterative)
@@ -514,7 +559,7 @@ impl<'a> PlanBuilder<'a> {
         });
         // Keys of masks that are pruned to a size are without rates, and without numbers of layers where these share a
         // ranking.
-        let is_sized = matches!(mask, MaskRule::OneShot { .. } | MaskRule::AtInit { .. });
+        let is_sized = matches!(mask, MaskRule::OneShot { .. } | MaskRule::AtInit { .. } | MaskRule::EarlyBird { .. });
         if is_sized && counts.layers.is_none() && !self.excluded_by_rate.is_empty() {
             own["mask"]["excluded"] = json!(self.excluded_by_rate);
         }
@@ -543,7 +588,20 @@ impl<'a> PlanBuilder<'a> {
         self.by_coords.insert(coords, self.trainings.len());
         let data_order = 1;
         let training = TrainingSpec {
-            key, content, arm, replicate, repeat, round, mask, start, updates, length, last_iteration, counts, engine, data_order,
+            key,
+            content,
+            arm,
+            replicate,
+            repeat,
+            round,
+            mask,
+            start,
+            updates,
+            length,
+            last_iteration,
+            counts,
+            engine,
+            data_order,
         };
         self.trainings.push(training);
         key

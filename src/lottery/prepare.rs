@@ -20,7 +20,7 @@ use crate::base::mask::{LayerMask, Mask};
 use crate::base::rng::{Generator, Purpose, Stream};
 use crate::base::tensors::{Snapshot, TensorMap};
 use crate::base::units::{Iteration, Round};
-use crate::config::RewindOptimizerState;
+use crate::config::{Criterion, RewindOptimizerState};
 use crate::engine::Probe;
 use crate::network::{Network, TensorSpec, init_buffers, init_stds, init_weights};
 use crate::prune::{RemainingCounts, ScoreInputs, random_mask};
@@ -235,12 +235,38 @@ fn make_mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mas
             };
             at_init_mask(scoring, &counts, untrained)
         }
+        MaskRule::EarlyBird { .. } => Ok(draw_early_bird(training, context)?.map(|(mask, _)| mask).unwrap_or_default()),
         MaskRule::Of { parent } => artifacts.mask(parent),
         MaskRule::Random { like } => {
             Ok(random_mask(&artifacts.mask(like)?, &mut context.stream(training, Purpose::Mask).generator(0)))
         }
         MaskRule::File(file) => context.file_mask(file, training),
     }
+}
+
+/// Draws the mask of a training run from the dense one, if it is an early-bird mask. Returns it and the iteration of the
+/// weights that it was drawn by.
+///
+/// # Errors
+/// Fails if a snapshot of the dense training run cannot be read, or if no mask is drawn.
+pub fn draw_early_bird(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Option<(Mask, Iteration)>> {
+    let MaskRule::EarlyBird { rule, .. } = &training.mask else { return Ok(None) };
+    let counts = target_counts(training, context)?;
+    let all = all_ones(&context.study.resolved.network);
+    let stream = context.stream(training, Purpose::Criterion);
+    let mask_at = |iteration: Iteration| {
+        let state = context.rewind_state(&RewindPoint { dense: rule.dense, iteration }, training.replicate)?;
+        let scores = ScoreInputs {
+            criterion: Criterion::Magnitude,
+            reference: &state.weights,
+            trained: &state.weights,
+            input_norms: &BTreeMap::new(),
+            stream,
+        };
+        let scores = scores.scores(&all).map_err(|missing| anyhow!("a state that prunes has {missing}"))?;
+        Ok(context.study.resolved.pruning.prune_to(&counts, &all, &scores, stream))
+    };
+    rule.draw(mask_at).map(Some)
 }
 
 /// Returns the state that `rule` gives a training run with this mask, before the mask is applied. `draws` names the

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::early_bird::EarlyBirdRule;
 use super::source_files::FileUse;
 use crate::base::key::ContentHash;
 use crate::base::units::{Iteration, Round};
@@ -51,6 +52,13 @@ pub enum MaskRule {
         /// As for [`OneShot`](Self::OneShot).
         layers_like: Option<ContentHash>,
     },
+    /// The dense network, pruned to the size of this training run by its weights at an early time of its training.
+    EarlyBird {
+        /// When the mask is drawn.
+        rule: EarlyBirdRule,
+        /// As for [`OneShot`](Self::OneShot).
+        layers_like: Option<ContentHash>,
+    },
     /// The mask of another training run.
     Of {
         /// The other training run.
@@ -77,6 +85,7 @@ impl MaskRule {
         match self {
             Self::Prune { .. } | Self::OneShot { .. } => Some("pruning by trained weights".to_owned()),
             Self::AtInit { scoring, .. } => Some(format!("`{}` at initialization", scoring.method.as_str())),
+            Self::EarlyBird { .. } => Some("pruning by weights of early training".to_owned()),
             Self::Dense | Self::Of { .. } | Self::Random { .. } | Self::File(_) => None,
         }
     }
@@ -84,7 +93,9 @@ impl MaskRule {
     /// Returns the training run whose mask has the densities of the layers, if they are not known before it is trained.
     pub(super) fn layers_like(&self) -> Option<&ContentHash> {
         match self {
-            Self::OneShot { layers_like, .. } | Self::AtInit { layers_like, .. } => layers_like.as_ref(),
+            Self::OneShot { layers_like, .. }
+            | Self::AtInit { layers_like, .. }
+            | Self::EarlyBird { layers_like, .. } => layers_like.as_ref(),
             Self::Dense | Self::Prune { .. } | Self::Of { .. } | Self::Random { .. } | Self::File(_) => None,
         }
     }
@@ -129,6 +140,15 @@ impl MaskRule {
                     }
                 }
                 one_step_content(rule, *layers_like, counts)
+            }
+            Self::EarlyBird { rule, layers_like } => {
+                let EarlyBirdRule { dense, iterations, window, threshold, distance } = rule;
+                let content = json!({
+                    "early_bird": dense,
+                    "by": without(prune_content, &["rate", "criterion", "equal_scores"]),
+                    "at": iterations, "window": window, "threshold": threshold, "distance": distance,
+                });
+                one_step_content(content, *layers_like, counts)
             }
             Self::Of { parent } => json!({ "of": parent }),
             Self::Random { like } => json!({ "random": like }),

@@ -28,6 +28,20 @@ pub struct SearchCost {
     pub macs: u64,
 }
 
+/// A training run of the plan, and what is known of its result.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownTraining<'p> {
+    /// The training run.
+    pub spec: &'p TrainingSpec,
+    /// The multiply-adds for one image with the weights that its mask keeps.
+    pub macs: u64,
+    /// The iteration of the dense network at which its mask was drawn, if it is an early-bird mask.
+    pub drawn_at: Option<u64>,
+}
+
+/// Returns a training run of the plan; `None` if its result is not known.
+pub(super) type FindTraining<'f, 'p> = &'f dyn Fn(&ContentHash) -> Option<KnownTraining<'p>>;
+
 /// The training runs and scores that a mask needs.
 #[derive(Default)]
 struct Needed {
@@ -41,25 +55,20 @@ struct Needed {
 }
 
 impl Study {
-    /// Returns the cost of everything that a training run needs before it begins. `find` returns a training run of the
-    /// plan, and the multiply-adds for one image with the weights that its mask keeps; `None` if that is not known.
-    pub fn search_cost<'p>(
-        &'p self,
-        spec: &'p TrainingSpec,
-        find: &dyn Fn(&ContentHash) -> Option<(&'p TrainingSpec, u64)>,
-    ) -> Option<SearchCost> {
+    /// Returns the cost of everything that a training run needs before it begins; `None` if that is not known.
+    pub fn search_cost<'p>(&'p self, spec: &'p TrainingSpec, find: FindTraining<'_, 'p>) -> Option<SearchCost> {
         let mut needed = Needed::default();
         self.add_start(spec, find, &mut needed)?;
         self.add_mask(spec, find, &mut needed)?;
         let mut cost = SearchCost::default();
         for (key, iterations) in &needed.iterations {
             cost.iterations += iterations;
-            let (spec, macs) = find(key)?;
+            let KnownTraining { spec, macs, .. } = find(key)?;
             let of_iterations = self.iteration_macs(macs).saturating_mul(*iterations);
             cost.macs = cost.macs.saturating_add(of_iterations).saturating_add(self.update_macs(spec, macs));
         }
         for key in &needed.scored {
-            let scored = if *key == spec.key { spec } else { find(key)?.0 };
+            let scored = if *key == spec.key { spec } else { find(key)?.spec };
             cost.macs = cost.macs.saturating_add(self.score_macs(&scored.mask));
         }
         Some(cost)
@@ -106,28 +115,18 @@ impl Study {
     }
 
     /// Adds a training run that is needed to its end, and what it needs.
-    fn add_training<'p>(
-        &'p self,
-        key: &ContentHash,
-        find: &dyn Fn(&ContentHash) -> Option<(&'p TrainingSpec, u64)>,
-        needed: &mut Needed,
-    ) -> Option<()> {
+    fn add_training<'p>(&'p self, key: &ContentHash, find: FindTraining<'_, 'p>, needed: &mut Needed) -> Option<()> {
         if !needed.followed.insert(*key) {
             return Some(());
         }
-        let (spec, _) = find(key)?;
+        let spec = find(key)?.spec;
         needed.iterations.insert(*key, self.own_iterations(spec));
         self.add_start(spec, find, needed)?;
         self.add_mask(spec, find, needed)
     }
 
     /// Adds what the starting weights of a training run need.
-    fn add_start<'p>(
-        &'p self,
-        spec: &'p TrainingSpec,
-        find: &dyn Fn(&ContentHash) -> Option<(&'p TrainingSpec, u64)>,
-        needed: &mut Needed,
-    ) -> Option<()> {
+    fn add_start<'p>(&'p self, spec: &'p TrainingSpec, find: FindTraining<'_, 'p>, needed: &mut Needed) -> Option<()> {
         match spec.start.dependency() {
             Some((dense, Dependency::Snapshot(Iteration(iteration)))) => {
                 let iterations = needed.iterations.entry(*dense).or_default();
@@ -140,12 +139,7 @@ impl Study {
     }
 
     /// Adds what the mask of a training run needs.
-    fn add_mask<'p>(
-        &'p self,
-        spec: &'p TrainingSpec,
-        find: &dyn Fn(&ContentHash) -> Option<(&'p TrainingSpec, u64)>,
-        needed: &mut Needed,
-    ) -> Option<()> {
+    fn add_mask<'p>(&'p self, spec: &'p TrainingSpec, find: FindTraining<'_, 'p>, needed: &mut Needed) -> Option<()> {
         if self.needs_probe(&spec.mask) {
             needed.scored.insert(spec.key);
         }
@@ -156,6 +150,10 @@ impl Study {
             MaskRule::Of { parent: other } | MaskRule::Random { like: other } => {
                 self.add_mask_of(other, find, needed)?;
             }
+            MaskRule::EarlyBird { rule, .. } => {
+                let iterations = needed.iterations.entry(rule.dense).or_default();
+                *iterations = find(&spec.key)?.drawn_at?.max(*iterations);
+            }
             MaskRule::Dense | MaskRule::AtInit { .. } | MaskRule::File(_) => {}
         }
         match spec.layers_like() {
@@ -165,13 +163,8 @@ impl Study {
     }
 
     /// Adds what the mask of another training run needs: not its training, unless that changes the mask.
-    fn add_mask_of<'p>(
-        &'p self,
-        other: &ContentHash,
-        find: &dyn Fn(&ContentHash) -> Option<(&'p TrainingSpec, u64)>,
-        needed: &mut Needed,
-    ) -> Option<()> {
-        let (spec, _) = find(other)?;
+    fn add_mask_of<'p>(&'p self, other: &ContentHash, find: FindTraining<'_, 'p>, needed: &mut Needed) -> Option<()> {
+        let spec = find(other)?.spec;
         if spec.updates.is_some() { self.add_training(other, find, needed) } else { self.add_mask(spec, find, needed) }
     }
 
@@ -213,12 +206,14 @@ mod tests {
                     grasp={mask={at_init={method='grasp',like='ticket',score={batches=2}}},weights='rewind'},\
                     synflow={mask={at_init={method='synflow',like='ticket'}},weights='rewind',rewind_to='20it'},\
                     all={mask={at_init={method='snip',like='ticket',score={batches=1000}}},weights='rewind'},\
+                    early={mask={early_bird={like='ticket',every='10it'}},weights='rewind'},\
                     magnitude={mask={at_init={method='magnitude',like='ticket'}},weights='rewind'}}";
         let study = study(&["replicates=1", "rounds=3", "train.iterations=100", "train.batch_size=50", arms]);
         let trainings = &study.plan.trainings;
         // Dense networks have 25,760 multiply-adds for an image; pruned ones are taken to have as many thousands as rounds.
         let macs = |spec: &TrainingSpec| if spec.round.0 == 0 { 25_760 } else { 1000 * u64::from(spec.round.0) };
-        let find = |key: &ContentHash| trainings.iter().find(|spec| spec.key == *key).map(|spec| (spec, macs(spec)));
+        let known = |spec| KnownTraining { spec, macs: macs(spec), drawn_at: Some(30) };
+        let find = |key: &ContentHash| trainings.iter().find(|spec| spec.key == *key).map(known);
         let cost = |arm: &str, round: u32| {
             let spec = trainings.iter().find(|spec| spec.arm == arm && spec.round.0 == round).unwrap();
             let SearchCost { iterations, macs } = study.search_cost(spec, &find).unwrap();
@@ -242,6 +237,7 @@ mod tests {
             "and 20 iterations to the rewind point"
         );
         assert_eq!(cost("magnitude", 2), (0, 0));
+        assert_eq!(cost("early", 2), (30, 30 * 150 * 25_760), "the dense network until the mask was drawn");
         assert_eq!(cost("all", 2), (0, 3 * 1200 * 25_760), "all training images, of which there are 1,200");
     }
 
@@ -271,7 +267,8 @@ mod tests {
         let error = (whole("gmp") as f64 / (100.0 * 150.0 * mean) - 1.0).abs();
         assert!(error < 1e-3, "{error}: counts are rounded in each layer");
         let find = |key: &ContentHash| {
-            trainings.iter().find(|spec| spec.key == *key).map(|spec| (spec, study.mean_macs(spec, &kept)))
+            let known = |spec| KnownTraining { spec, macs: study.mean_macs(spec, &kept), drawn_at: None };
+            trainings.iter().find(|spec| spec.key == *key).map(known)
         };
         let cost = study.search_cost(spec("of"), &find).unwrap();
         assert_eq!((cost.iterations, cost.macs), (200, whole("rigl")), "the mask at the end needs the training");
@@ -284,7 +281,8 @@ mod tests {
         let arms = "arms={tuned={mask='iterative',weights='final'}}";
         let study = study(&["replicates=1", "rounds=24", "prune.rate={linear=0.05,output=0.05}", arms]);
         let trainings = &study.plan.trainings;
-        let find = |key: &ContentHash| trainings.iter().find(|spec| spec.key == *key).map(|spec| (spec, 1));
+        let known = |spec| KnownTraining { spec, macs: 1, drawn_at: None };
+        let find = |key: &ContentHash| trainings.iter().find(|spec| spec.key == *key).map(known);
         let start = std::time::Instant::now();
         let cost = study.search_cost(trainings.last().unwrap(), &find).unwrap();
         assert_eq!(cost.iterations, 24 * study.experiment.train.iterations);

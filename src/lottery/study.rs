@@ -6,9 +6,9 @@ use super::rules::MaskRule;
 use super::surroundings::Surroundings;
 use super::training::TrainingSpec;
 use super::update_rule::MaskUpdateRule;
-use crate::base::units::Iteration;
 use super::validate_arms::validate_arms;
 use crate::base::format::with_thousands;
+use crate::base::units::Iteration;
 use crate::config::{Criterion, Diagnostic, Experiment, TrainConfig, WeightSource};
 use crate::network::even_kernel_warnings;
 
@@ -47,7 +47,11 @@ impl Study {
         match mask {
             MaskRule::AtInit { scoring, .. } => scoring.needs_gradients(),
             MaskRule::Prune { .. } | MaskRule::OneShot { .. } => self.experiment.prune.criterion == Criterion::Wanda,
-            MaskRule::Dense | MaskRule::Of { .. } | MaskRule::Random { .. } | MaskRule::File(_) => false,
+            MaskRule::Dense
+            | MaskRule::EarlyBird { .. }
+            | MaskRule::Of { .. }
+            | MaskRule::Random { .. }
+            | MaskRule::File(_) => false,
         }
     }
 

@@ -93,6 +93,11 @@ impl TrainingSpec {
         Stream { repeat: self.data_order - 1, ..Stream::of_replicate(seed, self.replicate, purpose) }
     }
 
+    /// Returns whether its mask is dense, and stays so.
+    pub fn is_dense(&self) -> bool {
+        self.mask == MaskRule::Dense && self.updates.is_none()
+    }
+
     /// Returns the numbers of weights of its mask at the start of training.
     pub fn start_counts(&self) -> &RemainingCounts {
         match &self.updates {
@@ -185,6 +190,13 @@ impl TrainingSpec {
                 }
             }
             MaskRule::OneShot { parent, .. } => outputs.push((parent, Dependency::FinalWeights)),
+            MaskRule::EarlyBird { rule, .. } => {
+                let output = |iteration: &Iteration| match iteration {
+                    Iteration(0) => Dependency::Entry,
+                    iteration => Dependency::Snapshot(*iteration),
+                };
+                outputs.extend(rule.iterations.iter().map(|iteration| (&rule.dense, output(iteration))));
+            }
             MaskRule::Of { parent: key } | MaskRule::Random { like: key } => outputs.push((key, Dependency::Entry)),
         }
         outputs.extend(self.layers_like().map(|key| (key, Dependency::Entry)));

@@ -101,10 +101,7 @@ impl MaskUpdateRule {
     /// Returns the rule of a mask that is trained: it changes at every iteration.
     pub(super) fn learn(learning: MaskLearning, times: UpdateTimes) -> Self {
         let MaskLearning { supermask, lr } = learning;
-        Self {
-            schedule: UpdateSchedule::before(times.start, 1, times.last),
-            kind: UpdateKind::Learn { supermask, lr },
-        }
+        Self { schedule: UpdateSchedule::before(times.start, 1, times.last), kind: UpdateKind::Learn { supermask, lr } }
     }
 
     /// Returns how scores determine the mask, if these are trained.
@@ -151,7 +148,8 @@ impl MaskUpdateRule {
                     Growth::Random => "random",
                     Growth::Gradient => "gradient",
                 };
-                let own = [("grow", json!(growth)), ("drop", json!(drop)), ("decay", json!(decay)), ("span", json!(span))];
+                let own =
+                    [("grow", json!(growth)), ("drop", json!(drop)), ("decay", json!(decay)), ("span", json!(span))];
                 own.into_iter().for_each(|(name, value)| rule[name] = value);
             }
             UpdateKind::Prune { layers_like, .. } => {

@@ -78,7 +78,7 @@ fn is_random(arm: &Arm, criterion: Criterion) -> bool {
             MaskSource::Random(_) => true,
             MaskSource::Iterative | MaskSource::OneShot(_) => criterion.is_random(),
             MaskSource::AtInit(mask) => mask.scoring.is_random(),
-            MaskSource::Dense | MaskSource::Of(_) | MaskSource::File(_) => false,
+            MaskSource::Dense | MaskSource::Of(_) | MaskSource::EarlyBird(_) | MaskSource::File(_) => false,
         }
 }
 
@@ -153,7 +153,8 @@ fn check_known_size(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Di
     let has_free_size = |other: &Arm| other.mask_updates.as_ref().is_some_and(MaskUpdates::has_free_size);
     let is_unknown = |(other, _): &(&str, String)| find(other, &experiment.arms).is_some_and(has_free_size);
     let (other, key) = arm.references().into_iter().find(is_unknown)?;
-    let message = format!("the masks of `{other}` have a size that is known after training only, and `{name}` needs it before");
+    let message =
+        format!("the masks of `{other}` have a size that is known after training only, and `{name}` needs it before");
     let hint = "take the mask of an arm with `edge_popup`, whose size is given";
     Some(Diagnostic::new(format!("arms.{name}.{key}"), message).hint(hint))
 }

@@ -5,6 +5,7 @@
 
 mod allocation;
 mod criterion;
+mod mask_distance;
 mod random;
 mod rates;
 mod regrow;
@@ -13,6 +14,7 @@ mod tie_break;
 
 pub use allocation::{AllocatedLayer, AllocationError, allocate};
 pub use criterion::{LayerWeights, scores};
+pub use mask_distance::mask_distance;
 pub use random::random_mask;
 pub use rates::{PruningRates, RemainingCounts, ScoreInputs};
 pub use regrow::{RegrowScores, regrow};

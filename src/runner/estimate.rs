@@ -17,7 +17,7 @@ use crate::base::units::Round;
 use crate::config::Dtype;
 use crate::data::{self, ImageCounts};
 use crate::engine::Optimizer;
-use crate::lottery::{MaskRule, StartRule, Study, TrainingSpec};
+use crate::lottery::{StartRule, Study, TrainingSpec};
 use crate::network::TensorSpec;
 
 /// The estimated cost of a plan. Its JSON is the output of `lth plan --json`; fields may be added, none is renamed.
@@ -230,7 +230,7 @@ fn layer_names(study: &Study) -> Vec<String> {
 fn layers_that_stop_shrinking(study: &Study) -> Vec<String> {
     let mut by_round: BTreeMap<Round, &Vec<u64>> = BTreeMap::new();
     // Only the rounds of a chain shrink one after the other: the sizes of a grid may be in any order.
-    let is_dense_or_chain = |spec: &&TrainingSpec| spec.mask == MaskRule::Dense || spec.mask.is_chain();
+    let is_dense_or_chain = |spec: &&TrainingSpec| spec.is_dense() || spec.mask.is_chain();
     for spec in study.plan.trainings.iter().filter(is_dense_or_chain) {
         by_round.extend(spec.counts.layers.as_ref().map(|layers| (spec.round, layers)));
     }

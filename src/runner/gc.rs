@@ -288,6 +288,7 @@ mod tests {
         let arms = "arms={ticket={mask='iterative',weights='rewind'},of={mask={of='ticket'},weights='reinit'},\
                     random={mask={random='ticket'},weights='reinit'},\
                     shot={mask={one_shot={cut=[0.5]}},weights='rewind'},\
+                    early={mask={early_bird={like='ticket',every='10it'}},weights='rewind'},\
                     init={mask={at_init={method='magnitude',like='ticket'}},weights='rewind'}}";
         let plan = study(&["rounds=2", "replicates=1", arms]).plan;
         let mut rules = BTreeSet::new();
@@ -298,6 +299,7 @@ mod tests {
                 MaskRule::Prune { .. } => ("prune", [[false, false, false], [false, false, true]]),
                 MaskRule::OneShot { .. } => ("one_shot", [[false, true, true]; 2]),
                 MaskRule::AtInit { .. } => ("at_init", [[false, true, true]; 2]),
+                MaskRule::EarlyBird { .. } => ("early_bird", [[false, true, true]; 2]),
                 MaskRule::Of { .. } => ("of", [[false, true, true]; 2]),
                 MaskRule::Random { .. } => ("random", [[false, true, true]; 2]),
                 MaskRule::File(_) => panic!("no arm of this plan takes its mask from a file"),
@@ -312,7 +314,7 @@ mod tests {
         }
         assert_eq!(
             rules.len(),
-            6,
+            7,
             "every mask rule but that of files, which give plain entries as `of` does: {rules:?}"
         );
     }

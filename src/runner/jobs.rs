@@ -73,12 +73,7 @@ pub(super) fn plan_jobs<'a>(
 
 /// Returns the job that makes missing weights of a stored training run again; `None` if a job needs none of them and
 /// they are not pinned.
-fn rerun(
-    node: &Node<'_>,
-    retention: &Retention,
-    jobs: &[Option<Job>],
-    index: &dyn StoreIndex,
-) -> Option<Job> {
+fn rerun(node: &Node<'_>, retention: &Retention, jobs: &[Option<Job>], index: &dyn StoreIndex) -> Option<Job> {
     let last = node.spec.last_iteration;
     let mut needed: Vec<Dependency> =
         node.children.iter().filter(|(child, _)| jobs[*child].is_some()).map(|(_, dependency)| *dependency).collect();

@@ -10,7 +10,7 @@ use super::store::{Store, StoredTraining, Unavailable};
 use crate::base::key::ContentHash;
 use crate::base::mask::Mask;
 use crate::config::MaskSource;
-use crate::lottery::{ArtifactSource as _, SearchCost, Study, TrainingSpec};
+use crate::lottery::{ArtifactSource as _, KnownTraining, SearchCost, Study, TrainingSpec};
 use crate::network::dead_units;
 use crate::system::retry::io_error;
 
@@ -71,7 +71,9 @@ impl<'a> MaskColumns<'a> {
     ) -> Result<MaskNumbers> {
         let find = |key: &ContentHash| {
             let other = *self.by_key.get(key)?;
-            Some((other, self.study.mean_macs(other, &stored(other)?.weights_kept)))
+            let result = stored(other)?;
+            let macs = self.study.mean_macs(other, &result.weights_kept);
+            Some(KnownTraining { spec: other, macs, drawn_at: result.drawn_at })
         };
         let cost = self.study.search_cost(spec, &find);
         let own = self.study.training_macs(spec, self.study.mean_macs(spec, &result.weights_kept));

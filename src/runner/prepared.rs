@@ -22,12 +22,14 @@ use crate::data::Dataset;
 use crate::engine::Probe;
 use crate::lottery::{
     Dependency, PrepareContext, StartRule, TrainingSpec, UpdateKind, audit_end, audit_learned_weights, audit_start,
-    audit_update, audit_updated_masks, empty_layers, prepare, prepare_updates, update_stream, weight_stats,
+    audit_update, audit_updated_masks, draw_early_bird, empty_layers, prepare, prepare_updates, update_stream,
+    weight_stats,
 };
 use crate::system::retry::with_retries;
 use crate::system::{files, machine};
 use crate::train::{
-    BatchSampler, LaneInput, MaskUpdate, MaskUpdates, TrainedLane, TrainingEnd, TrainingProgress, UpdateRule, UpdatedMasks,
+    BatchSampler, LaneInput, MaskUpdate, MaskUpdates, TrainedLane, TrainingEnd, TrainingProgress, UpdateRule,
+    UpdatedMasks,
 };
 
 /// The result of looking a task up in the store.
@@ -91,6 +93,8 @@ pub(super) struct PreparedTraining<'a> {
     probe: Rc<dyn Probe>,
     /// The mask at the start of training.
     mask: Mask,
+    /// The iteration of the dense network at which it was drawn, if it is an early-bird mask.
+    drawn_at: Option<u64>,
     /// The rule by which it changes.
     update_rule: Option<UpdateRule>,
     start: Snapshot,
@@ -103,9 +107,10 @@ impl<'a> PreparedTraining<'a> {
         let prepared = with_retries(|| {
             let (mask, start) = prepare(outputs.task.spec, prepare_context)?;
             let update_rule = prepare_updates(outputs.task.spec, prepare_context, &mask)?;
-            Ok((mask, start, update_rule))
+            let drawn_at = draw_early_bird(outputs.task.spec, prepare_context)?.map(|(_, iteration)| iteration.0);
+            Ok((mask, start, update_rule, drawn_at))
         });
-        let (mask, start, update_rule) = prepared.context("could not prepare the training run")?;
+        let (mask, start, update_rule, drawn_at) = prepared.context("could not prepare the training run")?;
         let empty = empty_layers(&mask);
         if let Some(method) = outputs.task.spec.mask.pruning_method().filter(|_| !empty.is_empty()) {
             let id = TrainingId::of(outputs.task.spec);
@@ -113,7 +118,7 @@ impl<'a> PreparedTraining<'a> {
             let message = format!("warning: {id}: {method} leaves no weight in {layers}; it is trained all the same");
             context.sink.on_event(&Event::Message(&message));
         }
-        Ok(Self { outputs, context, probe: Rc::clone(probe), mask, update_rule, start })
+        Ok(Self { outputs, context, probe: Rc::clone(probe), mask, drawn_at, update_rule, start })
     }
 
     /// Returns the key of the training run.
@@ -255,18 +260,23 @@ impl<'a> PreparedTraining<'a> {
         let outputs = TrainingOutputs {
             outcome: outcome.clone(),
             mask: trained.mask(&self.mask),
-            updated: trained.masks.as_ref().map(|masks| UpdatedMaskFiles { start: &self.mask, ever_kept: &masks.ever_kept }),
+            updated: trained
+                .masks
+                .as_ref()
+                .map(|masks| UpdatedMaskFiles { start: &self.mask, ever_kept: &masks.ever_kept }),
             curve: &trained.curve,
             start: (self.spec().start == StartRule::Initial).then_some(&self.start.weights),
             final_state: is_done.then_some(&final_state),
             snapshots: &trained.snapshots,
+            drawn_at: self.drawn_at,
             profile: profile.as_ref(),
             keeps_final_weights: self.outputs.keeps_final_weights,
             timing: timing.clone(),
         };
         with_retries(|| self.context.store.save(self.spec(), &outputs))?;
         let weights_kept = trained.mask(&self.mask).kept_counts();
-        Ok(StoredTraining { outcome, curve: trained.curve, weights_kept, profile, timing: Some(timing) })
+        let drawn_at = self.drawn_at;
+        Ok(StoredTraining { outcome, curve: trained.curve, weights_kept, drawn_at, profile, timing: Some(timing) })
     }
 
     /// Saves the weights that a training run was run again for. On the CPU, and with the number of lanes of the first

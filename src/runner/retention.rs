@@ -3,7 +3,7 @@
 use super::training_graph::{Node, TrainingGraph};
 use crate::base::units::Iteration;
 use crate::config::KeepWeights;
-use crate::lottery::{Dependency, MaskRule};
+use crate::lottery::Dependency;
 
 /// The weights of a training run that are kept in the store, beside its curve and its mask.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Retention {
     }
 
     fn of(nodes: &[Node<'_>], node: &Node<'_>, keep: KeepWeights) -> Self {
-        let is_dense_or_chain = node.spec.mask == MaskRule::Dense || node.spec.mask.is_chain();
+        let is_dense_or_chain = node.spec.is_dense() || node.spec.mask.is_chain();
         let mut snapshots_at: Vec<Iteration> =
             node.children.iter().filter_map(|(_, dependency)| dependency.snapshot_iteration()).collect();
         snapshots_at.sort_unstable();
@@ -62,7 +62,7 @@ fn needs_final_weights(node: &Node<'_>) -> bool {
 /// False for the dense network, and for the reference weights of a round that would follow the last round of a chain:
 /// that round needs them beside the last round's own weights when the experiment is extended.
 fn is_intermediate(nodes: &[Node<'_>], node: &Node<'_>) -> bool {
-    if node.spec.mask == MaskRule::Dense || !needs_final_weights(node) {
+    if node.spec.is_dense() || !needs_final_weights(node) {
         return false;
     }
     let is_reference_for_extension = |(child, dependency): &(usize, Dependency)| {

@@ -310,8 +310,9 @@ impl<'a> Runner<'a> {
         };
         let done = result.filter(|result| result.outcome == Outcome::Done);
         let timing = result.and_then(|result| result.timing.as_ref()).filter(|_| worker.is_some());
+        let kept = done.map_or(spec.counts.kept, |result| result.weights_kept.iter().sum());
         let result = TrainingResult {
-            weights_remaining: spec.counts.kept as f64 / self.context.study.resolved.network.weights_total() as f64,
+            weights_remaining: kept as f64 / self.context.study.resolved.network.weights_total() as f64,
             last: done.and_then(|result| result.curve.last().copied()),
             seconds: timing.map(|timing| timing.seconds),
             outcome,

@@ -33,6 +33,8 @@ pub struct StoredTraining {
     pub curve: Curve,
     /// The number of kept weights of each layer, in network order.
     pub weights_kept: Vec<u64>,
+    /// The iteration of the dense network at which its mask was drawn, of early-bird masks only.
+    pub drawn_at: Option<u64>,
     /// Statistics of the weights; `None` for training runs that are neither dense nor tickets, or that diverged.
     pub profile: Option<WeightStats>,
     /// The duration; `None` if its file is missing or damaged.
@@ -53,6 +55,8 @@ pub(super) struct TrainingOutputs<'a> {
     pub(super) final_state: Option<&'a TensorMap>,
     /// The snapshots that other training runs start from.
     pub(super) snapshots: &'a [Snapshot],
+    /// The iteration of the dense network at which its mask was drawn, of early-bird masks only.
+    pub(super) drawn_at: Option<u64>,
     /// Statistics of the weights.
     pub(super) profile: Option<&'a WeightStats>,
     /// Whether the final weights are written; if not, the manifest still has their checksum.
@@ -107,8 +111,8 @@ impl Store {
         }
         let profile = parsed(TrainingDir::WEIGHT_STATS).and_then(|bytes| serde_json::from_slice(bytes).ok());
         let timing = fs::read(entry.timing_file()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let EntryManifest { outcome, weights_kept, .. } = *manifest;
-        Ok(Some(StoredTraining { outcome, curve, weights_kept, profile, timing }))
+        let EntryManifest { outcome, weights_kept, drawn_at, .. } = *manifest;
+        Ok(Some(StoredTraining { outcome, curve, weights_kept, drawn_at, profile, timing }))
     }
 
     /// Plans the jobs of a study, with the weights that its configuration keeps: what is missing in the store.
@@ -190,6 +194,7 @@ impl Store {
             content: training.content.value(),
             outcome: outputs.outcome.clone(),
             weights_kept: outputs.mask.kept_counts(),
+            drawn_at: outputs.drawn_at,
             files: sums,
         };
         Ok(files::write(&entry.manifest_file(), &manifest.to_bytes()?)?)

@@ -157,8 +157,7 @@ mod tests {
     #[test]
     fn updates_are_at_multiples_of_the_interval_from_the_first_on() {
         let schedule = UpdateSchedule::before(Iteration(20), 10, Iteration(45));
-        let at: Vec<(u64, u64)> =
-            (0..100).filter_map(|i| Some((i, schedule.update_at(Iteration(i))?))).collect();
+        let at: Vec<(u64, u64)> = (0..100).filter_map(|i| Some((i, schedule.update_at(Iteration(i))?))).collect();
         assert_eq!(at, [(20, 0), (30, 1), (40, 2)]);
         assert_eq!(schedule.last(), Some(Iteration(40)));
         let none = UpdateSchedule::before(Iteration(20), 10, Iteration(20));

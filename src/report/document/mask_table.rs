@@ -2,7 +2,9 @@
 
 use super::super::analysis::RunAnalysis;
 use super::PageElement;
-use crate::artifacts::{DEAD_UNITS, EVER_KEPT, MASK_OVERLAP, Metric, RoundGroup, SEARCH_ITERATIONS, SEARCH_MACS, TOTAL_MACS};
+use crate::artifacts::{
+    DEAD_UNITS, EVER_KEPT, MASK_OVERLAP, Metric, RoundGroup, SEARCH_ITERATIONS, SEARCH_MACS, TOTAL_MACS,
+};
 use crate::base::format::{mean_and_range, percent};
 use crate::report::table::{Cell, Table};
 

@@ -15,8 +15,8 @@ use crate::base::outcome::Outcome;
 use crate::base::tensors::Snapshot;
 use crate::base::units::Iteration;
 use crate::lottery::{
-    ArtifactSource as _, AuditError, StartRule, TrainingSpec, audit_end, audit_initial, audit_learned_weights, audit_mask, audit_stored_start,
-    audit_updated_masks, prepare, weight_stats,
+    ArtifactSource as _, AuditError, StartRule, TrainingSpec, audit_end, audit_initial, audit_learned_weights,
+    audit_mask, audit_stored_start, audit_updated_masks, prepare, weight_stats,
 };
 use crate::system::paths::TrainingDir;
 use crate::train::UpdatedMasks;
@@ -111,7 +111,10 @@ impl Verifier<'_> {
         let mut check =
             check_each_of(others, "pruning", "masks made again from the stored weights", freed, |spec, _| {
                 let (made, _) = prepare(spec, self.context())?;
-                ensure!(made == self.store.start_mask(spec)?, AuditError::new("its mask is not the one that pruning makes"));
+                ensure!(
+                    made == self.store.start_mask(spec)?,
+                    AuditError::new("its mask is not the one that pruning makes")
+                );
                 Ok(())
             });
         check.note_left_out(

@@ -151,7 +151,11 @@ fn masks_that_are_trained_keep_their_size_and_repeat_to_the_bit() {
     let verified = output(&["ticket", "verify", file.to_str().unwrap()], runs.path());
     assert!(verified.status.success(), "{}", stdout(&verified));
     let refused = export("drawn", "0");
-    assert!(!refused.status.success() && stderr(&refused).contains("means over masks that are drawn"), "{}", stderr(&refused));
+    assert!(
+        !refused.status.success() && stderr(&refused).contains("means over masks that are drawn"),
+        "{}",
+        stderr(&refused)
+    );
 }
 
 #[test]
@@ -195,12 +199,18 @@ fn mask_updates_that_do_not_fit_are_refused() {
             "mask={of=\"rigl\"},weights=\"rewind\",rewind_to=\"100it\",mask_updates={method=\"set\"}".into(),
             "`arms.a.mask_updates.until` = 0.75 is iteration 90, and the first update would be at 100",
         ),
-        ("mask={of=\"rigl\"},weights=\"rewind\",rewind_to=\"10it\",length=2".into(), "and `length` cannot both be given"),
+        (
+            "mask={of=\"rigl\"},weights=\"rewind\",rewind_to=\"10it\",length=2".into(),
+            "and `length` cannot both be given",
+        ),
         ("mask={of=\"rigl\"},weights=\"rewind\",length=0".into(), "must be from 1 to 100"),
         ("mask={of=\"rigl\"},weights=\"rewind\",mask_updates=\"rigl\"".into(), "method = \"rigl\""),
         ("mask=\"dense\",weights=\"rewind\",mask_updates={method=\"edge_popup\"}".into(), "need a mask that prunes"),
         ("mask={of=\"rigl\"},weights=\"rewind\",mask_updates={method=\"bernoulli\"}".into(), "begins with all weights"),
-        ("mask={of=\"rigl\"},weights=\"rewind\",mask_updates={method=\"edge_popup\",every=\"5it\"}".into(), "belongs to `set`"),
+        (
+            "mask={of=\"rigl\"},weights=\"rewind\",mask_updates={method=\"edge_popup\",every=\"5it\"}".into(),
+            "belongs to `set`",
+        ),
     ] {
         let said = refused(&arm);
         assert!(said.contains(message), "{arm}: {said}");
@@ -221,7 +231,10 @@ fn experiments_in_which_no_trainer_trains_scores_are_refused() {
         stderr(&refused)
     };
     let said = refused(&[SUPERMASKS[0], "run.engine=sparse"]);
-    assert!(said.contains("the sparse trainer cannot be used: it trains weights, and the arm `edge` trains scores"), "{said}");
+    assert!(
+        said.contains("the sparse trainer cannot be used: it trains weights, and the arm `edge` trains scores"),
+        "{said}"
+    );
     let said = refused(&[SUPERMASKS[0], "train.dtype=float64"]);
     assert!(said.contains("scores are trained in float32, and the arm `edge` trains them"), "{said}");
     let of_drawn = "arms.a={mask={of=\"drawn\"},weights=\"reinit\"}";
@@ -269,6 +282,9 @@ fn networks_with_changing_masks_can_be_measured_and_exported() {
     for (arm, error) in ["rigl", "gmp"].into_iter().zip(ends) {
         let row = rounds.iter().find(|row| row["arm"] == arm).unwrap();
         let accuracy: f64 = row["final_test_accuracy"].parse().unwrap();
-        assert!((1.0 - accuracy - error.parse::<f64>().unwrap()).abs() < 1e-12, "{arm}: the end of the line is the network");
+        assert!(
+            (1.0 - accuracy - error.parse::<f64>().unwrap()).abs() < 1e-12,
+            "{arm}: the end of the line is the network"
+        );
     }
 }

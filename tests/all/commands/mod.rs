@@ -3,6 +3,7 @@
 mod at_init;
 mod built_in_sweep;
 mod doctor;
+mod early_bird;
 mod foreign_files;
 mod jobs;
 mod landscape;

@@ -181,6 +181,7 @@ fn fuzz_json<T: DeserializeOwned>(name: &str, valid: &[u8]) {
 #[test]
 fn fuzz_json_files() {
     let manifest = EntryManifest {
+        drawn_at: None,
         format: EntryManifest::FORMAT,
         key: "ab".repeat(32).parse().unwrap(),
         content: json!({ "a": [1, 2.5, { "b": null }] }),

@@ -7,7 +7,7 @@ use lth::base::mask::{LayerMask, Mask};
 use lth::base::rng::{Purpose, Stream};
 use lth::base::tensors::{LaneState, NamedTensor, Snapshot, TensorMap};
 use lth::base::units::Iteration;
-use lth::config::{self, Dtype, DropDecay, Growth, LayerSpec, PruneConfig, TrainConfig};
+use lth::config::{self, DropDecay, Dtype, Growth, LayerSpec, PruneConfig, TrainConfig};
 use lth::data::{Dataset, Normalization};
 use lth::engine::optim::Sgd;
 use lth::engine::{Optimizer, TrainerSpec, torch};
@@ -241,8 +241,13 @@ impl Lane {
 
     fn input<'a>(&'a self, rule: Option<&'a UpdateRule>) -> LaneInput<'a> {
         let schedule = UpdateSchedule { first: Iteration(0), every: 3, count: 4 };
-        let updates =
-            rule.map(|rule| MaskUpdates { rule, schedule, start: &self.mask, pruning: &self.pruning, stream: stream() });
+        let updates = rule.map(|rule| MaskUpdates {
+            rule,
+            schedule,
+            start: &self.mask,
+            pruning: &self.pruning,
+            stream: stream(),
+        });
         LaneInput {
             order: BatchSampler::new(Stream::of_replicate(1, 1, Purpose::Order), &self.dataset.train, 60, true),
             elementwise: Stream::of_replicate(1, 1, Purpose::Elementwise).counter_rng(),

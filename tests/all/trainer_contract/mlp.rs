@@ -265,7 +265,9 @@ fn gradients_are_those_of_a_step_for_all_weights_and_change_nothing() {
         let mut masked = start.clone();
         mask.apply(&mut masked.weights);
         // The first velocity is the gradient, of kept weights only. Without a mask it is that of all weights.
-        let all = Mask(mask.0.iter().map(|layer| LayerMask { kept: vec![true; layer.kept.len()], ..layer.clone() }).collect());
+        let all = Mask(
+            mask.0.iter().map(|layer| LayerMask { kept: vec![true; layer.kept.len()], ..layer.clone() }).collect(),
+        );
         let spec = |dtype| TrainerSpec { optimizer: sgd(0.9), clip_norm: None, ..case.spec(dtype) };
         let mut dense = dense_build(&spec(Dtype::Float64), &dataset).unwrap();
         dense.load(0, &masked, &all).unwrap();
