@@ -38,6 +38,9 @@ pub enum PublishedSet {
     /// Retraining after pruning on ResNet-20 and CIFAR-10 (Renda et al. 2020, arXiv 2003.02389).
     #[serde(rename = "renda2020")]
     Renda2020,
+    /// Sparse-to-sparse training of WideResNet-22-2 on CIFAR-10 (Evci et al. 2020, arXiv 1911.11134).
+    #[serde(rename = "evci2020")]
+    Evci2020,
 }
 
 impl Default for ReportConfig {

@@ -5,7 +5,7 @@
 //!
 //! # The forms of an arm
 //!
-//! From the configuration file to the report, an arm takes six forms:
+//! From the configuration file to the report, an arm takes these forms:
 //!
 //! | form | file | contents |
 //! | --- | --- | --- |
@@ -14,6 +14,7 @@
 //! | `ValidArms` | `validate_arms.rs` | indices of arms, each after the one it refers to; references are checked |
 //! | `ResolvedArm` | `plan_builder.rs` | adds the index of the arm it refers to, rounds, counts of weights, iterations |
 //! | [`MaskRule`], [`StartRule`] | `rules.rs` | rules of each training run of the arm, which name others by key |
+//! | [`MaskUpdateRule`] | `update_rule.rs` | how its mask changes during training, with all times in iterations |
 //! | `ArmRole` | `report/roles.rs` | whether the arm is a ticket; of a control, the arm whose mask it takes |
 //!
 //! # Reference weights

@@ -13,7 +13,8 @@ pub(crate) const SMOKE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/smo
 /// The number of training runs of [`SMOKE`].
 pub(crate) const SMOKE_TRAININGS: usize = 18;
 
-/// Arms for [`SMOKE`] with every valid pair of a mask rule and a start rule. The experiment has 120 iterations in 3
+/// Arms for [`SMOKE`] with every valid pair of a mask rule and a start rule, and some whose masks change during training. The
+/// experiment has 120 iterations in 3
 /// epochs.
 pub(crate) const ALL_ARMS: &str = "arms={\
     winning_ticket={mask='iterative',weights='rewind'},\
@@ -44,7 +45,10 @@ pub(crate) const ALL_ARMS: &str = "arms={\
     fresh={mask='dense',weights='reinit'},\
     fresh_signs={mask='dense',weights='constant_sign'},\
     fresh_shuffled={mask='dense',weights='shuffle'},\
-    fresh_noisy={mask='dense',weights='noise',noise=0.1}}";
+    fresh_noisy={mask='dense',weights='noise',noise=0.1},\
+    early={mask={early_bird={like='winning_ticket',every='10it',window=3,threshold=0.9}},weights='rewind'},\
+    regrown={mask={random='winning_ticket'},mask_updates={method='set',every='10it'},weights='rewind'},\
+    pruned_in_training={mask='dense',mask_updates={method='gmp',like='winning_ticket',every='10it'},weights='reinit'}}";
 
 /// Compares a text with the golden file of the test. Golden files have no line `expression:`.
 macro_rules! assert_golden {

@@ -20,8 +20,7 @@ pub(super) fn published(analysis: &RunAnalysis, level: usize) -> Vec<PageElement
     }
     let inside = comparisons.iter().filter(|comparison| comparison.place == BandPlace::Inside).count();
     elements.push(PageElement::Text(format!(
-        "{}. Test accuracy in percent, mean (minimum–maximum); here after the last iteration. Of {}, {inside} of this run \
-         lie inside the published minimum and maximum.",
+        "{}. Test accuracy in percent, mean (minimum–maximum); here after the last iteration. Of {}, {inside} are inside.",
         source(set),
         count_of(comparisons.len() as u64, "mean")
     )));

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::run::Run;
 use super::table::{Cell, Table};
@@ -13,28 +14,29 @@ use crate::config::{Experiment, PublishedSet};
 /// Largest relative difference between shares of weights that are compared.
 const SHARE_TOLERANCE: f64 = 0.02;
 
-/// A row of a set: the test accuracy of an arm at one size, over `n` training runs.
+/// A row of a set: the test accuracy of an arm at one size, over `n` training runs if that is known.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 struct PublishedRow {
     architecture: String,
     dataset: String,
     arm: String,
     weights_remaining: f64,
-    n: usize,
+    n: Option<usize>,
     mean: f64,
-    minimum: f64,
-    maximum: f64,
+    minimum: Option<f64>,
+    maximum: Option<f64>,
 }
 
-/// The mean of a run, relative to the published minimum and maximum.
+/// The mean of a run, relative to the published minimum and maximum. Where these are not published: the minimum and maximum
+/// of the run, relative to the published mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BandPlace {
-    /// Between the two.
+    /// The range has the mean.
     Inside,
-    /// Above the maximum.
+    /// The run is above.
     Above,
-    /// Below the minimum.
+    /// The run is below.
     Below,
 }
 
@@ -70,6 +72,44 @@ impl AccuracyBand {
     }
 }
 
+/// Published mean, minimum and maximum of test accuracies, shares of 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct PublishedAccuracy {
+    /// Number of training runs; `null` if it is not published.
+    pub n: Option<usize>,
+    /// Their mean.
+    pub mean: f64,
+    /// The smallest; `null` if it is not published.
+    pub minimum: Option<f64>,
+    /// The largest; `null` if it is not published.
+    pub maximum: Option<f64>,
+}
+
+impl PublishedAccuracy {
+    /// Returns the numbers in percent as `mean (minimum–maximum)`, or the mean alone.
+    pub fn text(&self) -> String {
+        match (self.minimum, self.maximum) {
+            (Some(minimum), Some(maximum)) => {
+                format!("{} ({}–{})", accuracy(self.mean), accuracy(minimum), accuracy(maximum))
+            }
+            _ => accuracy(self.mean),
+        }
+    }
+
+    /// Returns where a run is, relative to the published numbers.
+    fn place_of(&self, here: &AccuracyBand) -> BandPlace {
+        let (is_above, is_below) = match (self.minimum, self.maximum) {
+            (Some(minimum), Some(maximum)) => (here.mean > maximum, here.mean < minimum),
+            _ => (here.minimum > self.mean, here.maximum < self.mean),
+        };
+        match (is_above, is_below) {
+            (true, _) => BandPlace::Above,
+            (_, true) => BandPlace::Below,
+            _ => BandPlace::Inside,
+        }
+    }
+}
+
 /// Published test accuracies beside those of a run, of an arm at one size.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PublishedComparison {
@@ -82,10 +122,10 @@ pub struct PublishedComparison {
     /// Its share of weights.
     pub weights_remaining: f64,
     /// The published numbers.
-    pub published: AccuracyBand,
+    pub published: PublishedAccuracy,
     /// Those of the run, after the last iteration.
     pub here: AccuracyBand,
-    /// The mean of the run, relative to the published band.
+    /// The run, relative to the published numbers.
     pub place: BandPlace,
 }
 
@@ -102,6 +142,11 @@ pub(super) fn source(set: PublishedSet) -> &'static str {
              rewinding-iclr20-public): iterative pruning, three runs; fine-tuning with 50 epochs. Which layers their runs \
              pruned is not known, which may shift accuracies by 0.3 points"
         }
+        PublishedSet::Evci2020 => {
+            "Evci et al. 2020 (arXiv 1911.11134), as the authors list the numbers of their Figure 4 \
+             (github.com/google-research/rigl, issue 8): means without a number of training runs and without a range, so that \
+             `inside` means that the published mean lies between the minimum and the maximum here"
+        }
     }
 }
 
@@ -114,7 +159,7 @@ pub fn published_table(comparisons: &[PublishedComparison]) -> Table {
             Cell::text(&comparison.arm),
             Cell::number(percent(comparison.weights_remaining)),
             Cell::number(comparison.published.text()),
-            Cell::number(comparison.published.n),
+            Cell::optional(comparison.published.n),
             Cell::number(comparison.here.text()),
             Cell::number(comparison.here.n),
             Cell::text(comparison.place.as_str()),
@@ -128,13 +173,8 @@ pub fn published_table(comparisons: &[PublishedComparison]) -> Table {
 /// or if the set has no number for its network, data set, arms and sizes.
 pub(super) fn published_comparisons(run: &Run, experiment: &Experiment) -> Vec<PublishedComparison> {
     let Some(set) = experiment.report.reference else { return Vec::new() };
-    let name = |value: serde_json::Result<serde_json::Value>, key: &str| {
-        let value = value.unwrap_or_default();
-        let named = if key.is_empty() { &value } else { &value[key] };
-        named.as_str().unwrap_or_default().to_owned()
-    };
-    let architecture = name(serde_json::to_value(&experiment.network), "architecture");
-    let dataset = name(serde_json::to_value(&experiment.data.dataset), "");
+    let architecture = name_of(&serde_json::to_value(&experiment.network).unwrap_or_default()["architecture"]);
+    let dataset = name_of(&serde_json::to_value(&experiment.data.dataset).unwrap_or_default());
     let groups = RoundGroup::by_arm_and_round(&run.rounds);
     let compare = |row: PublishedRow| {
         let is_near = |group: &&RoundGroup<'_>| {
@@ -143,25 +183,32 @@ pub(super) fn published_comparisons(run: &Run, experiment: &Experiment) -> Vec<P
         let group = groups.iter().find(is_near)?;
         let stats = SummaryStats::of(&group.metric(&FINAL_TEST_ACCURACY, experiment.train.iterations))?;
         let here = AccuracyBand { n: stats.n, mean: stats.mean, minimum: stats.min, maximum: stats.max };
-        let PublishedRow { n, mean, minimum, maximum, .. } = row;
+        let published = PublishedAccuracy { n: row.n, mean: row.mean, minimum: row.minimum, maximum: row.maximum };
         Some(PublishedComparison {
             run: run.name(),
             arm: row.arm,
             round: group.round,
             weights_remaining: group.weights_remaining(),
-            published: AccuracyBand { n, mean, minimum, maximum },
+            published,
             here,
-            place: if here.mean > maximum {
-                BandPlace::Above
-            } else if here.mean < minimum {
-                BandPlace::Below
-            } else {
-                BandPlace::Inside
-            },
+            place: published.place_of(&here),
         })
     };
     let is_of_setting = |row: &PublishedRow| row.architecture == architecture && row.dataset == dataset;
     rows(set).into_iter().filter(is_of_setting).filter_map(compare).collect()
+}
+
+/// Returns the name of a network or a data set in a set, such as `vgg16` or `wide_resnet_22_2`; empty for values without one.
+fn name_of(value: &Value) -> String {
+    match value {
+        Value::String(name) => name.clone(),
+        Value::Object(table) if table.len() == 1 => {
+            let (name, sizes) = table.iter().next().map(|(name, sizes)| (name.clone(), sizes)).unwrap_or_default();
+            let sizes = sizes.as_object().into_iter().flat_map(|sizes| sizes.values()).map(ToString::to_string);
+            std::iter::once(name).chain(sizes).collect::<Vec<_>>().join("_")
+        }
+        _ => String::new(),
+    }
 }
 
 /// Returns the rows of a set.
@@ -169,6 +216,7 @@ fn rows(set: PublishedSet) -> Vec<PublishedRow> {
     let text = match set {
         PublishedSet::Tanaka2020 => include_str!("tanaka2020.csv"),
         PublishedSet::Renda2020 => include_str!("renda2020.csv"),
+        PublishedSet::Evci2020 => include_str!("evci2020.csv"),
     };
     from_csv(text.as_bytes()).unwrap_or_default()
 }
@@ -192,12 +240,27 @@ mod tests {
             };
             rows.iter().find(is_row).map(|row| (row.mean, row.minimum, row.maximum)).unwrap()
         };
-        assert_eq!(of(PublishedSet::Tanaka2020, "vgg16", "synflow", 0.1), (0.932_633, 0.9316, 0.9339));
+        assert_eq!(of(PublishedSet::Tanaka2020, "vgg16", "synflow", 0.1), (0.932_633, Some(0.9316), Some(0.9339)));
         assert_eq!(
             of(PublishedSet::Renda2020, "resnet20", "learning_rate_rewinding", 0.2097),
-            (0.919, 0.91725, 0.92088)
+            (0.919, Some(0.91725), Some(0.92088))
         );
-        assert_eq!((rows(PublishedSet::Tanaka2020).len(), rows(PublishedSet::Renda2020).len()), (260, 40));
+        assert_eq!(of(PublishedSet::Evci2020, "wide_resnet_22_2", "rigl", 0.1), (0.929, None, None));
+        let sets = [PublishedSet::Tanaka2020, PublishedSet::Renda2020, PublishedSet::Evci2020];
+        assert_eq!(sets.map(|set| rows(set).len()), [260, 40, 20]);
+    }
+
+    #[test]
+    fn means_without_a_published_range_are_compared_with_that_of_the_run() {
+        let published = PublishedAccuracy { n: None, mean: 0.93, minimum: None, maximum: None };
+        let place = |minimum, maximum| published.place_of(&AccuracyBand { n: 3, mean: 0.9, minimum, maximum });
+        assert_eq!(
+            [place(0.92, 0.94), place(0.931, 0.94), place(0.92, 0.929)],
+            [BandPlace::Inside, BandPlace::Above, BandPlace::Below]
+        );
+        assert_eq!(published.text(), "93.00");
+        let sizes = serde_json::json!({ "wide_resnet": { "depth": 22, "width": 2 } });
+        assert_eq!([name_of(&sizes), name_of(&serde_json::json!("vgg16"))], ["wide_resnet_22_2", "vgg16"]);
     }
 
     #[test]
