@@ -133,7 +133,7 @@ pub struct RoundRow {
     #[serde(default)]
     pub overlap_reference: Option<String>,
     /// Share of all weights that some mask of this training run kept, 0..=1: `weights_remaining` if its mask does not change
-    /// during training (R_s of Liu et al. 2021, arXiv 2102.02887).
+    /// during training (called Rs by Liu et al. 2021, arXiv 2102.02887).
     #[serde(default)]
     pub ever_kept: Option<f64>,
     /// The iteration that the training run starts at: 0, or that of its rewind point.

@@ -117,7 +117,6 @@ fn default_window() -> u32 {
     5
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
 fn is_default_every(every: &TrainingTime) -> bool {
     *every == default_every()
 }

@@ -147,9 +147,13 @@ impl ScoreTrainer {
         }
         if let Some(max_norm) = self.clip_norm {
             let mut norm = GradNorm::default();
-            of_layers.iter().for_each(|gradients| norm.add(gradients, None));
+            for gradients in &of_layers {
+                norm.add(gradients, None);
+            }
             let factor = norm.clip_factor(max_norm);
-            of_layers.iter_mut().for_each(|gradients| scale(factor, gradients));
+            for gradients in &mut of_layers {
+                scale(factor, gradients);
+            }
         }
         lane.optimizer_steps += 1;
         for (layer, gradients) in lane.layers.iter_mut().zip(&of_layers) {

@@ -108,7 +108,7 @@ mod tests {
     use crate::base::units::Iteration;
     use crate::engine::NoProbe;
     use crate::lottery::tests::InMemoryStore;
-    use crate::lottery::{Study, prepare, test_support};
+    use crate::lottery::{Study, all_ones, prepare, test_support};
 
     /// Arms whose masks are updated every 10 of 120 iterations, until iteration 90.
     const ARMS: &str = "arms={rigl={mask={at_init={method='random',cut=[0.8]}},weights='rewind',\
@@ -136,18 +136,11 @@ mod tests {
 
         /// Returns the mask at the start of an arm.
         fn start(&self, arm: &str) -> Mask {
-            match arm {
-                "gmp" => crate::lottery::all_ones(&self.study.resolved.network),
-                _ => {
-                    let rigl = self.spec(arm);
-                    let like = crate::lottery::all_ones(&self.study.resolved.network);
-                    let mut mask = like;
-                    for (layer, kept) in mask.0.iter_mut().zip(rigl.counts.layers.as_ref().unwrap()) {
-                        layer.kept.iter_mut().skip(*kept as usize).for_each(|kept| *kept = false);
-                    }
-                    mask
-                }
+            let mut mask = all_ones(&self.study.resolved.network);
+            for (layer, kept) in mask.0.iter_mut().zip(self.spec(arm).start_counts().layers.as_ref().unwrap()) {
+                layer.kept.iter_mut().skip(*kept as usize).for_each(|kept| *kept = false);
             }
+            mask
         }
 
         /// Returns the state with 1 for every weight that a mask keeps.
@@ -165,7 +158,9 @@ mod tests {
         let layer = &mut moved.0[0].kept;
         let free: Vec<usize> = (0..layer.len()).filter(|&index| !layer[index]).take(count).collect();
         layer[..count].fill(false);
-        free.into_iter().for_each(|index| layer[index] = true);
+        for index in free {
+            layer[index] = true;
+        }
         moved
     }
 

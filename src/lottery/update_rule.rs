@@ -148,9 +148,10 @@ impl MaskUpdateRule {
                     Growth::Random => "random",
                     Growth::Gradient => "gradient",
                 };
-                let own =
-                    [("grow", json!(growth)), ("drop", json!(drop)), ("decay", json!(decay)), ("span", json!(span))];
-                own.into_iter().for_each(|(name, value)| rule[name] = value);
+                rule["grow"] = json!(growth);
+                rule["drop"] = json!(drop);
+                rule["decay"] = json!(decay);
+                rule["span"] = json!(span);
             }
             UpdateKind::Prune { layers_like, .. } => {
                 rule["prune_to"] = target.layers.as_ref().map_or_else(|| json!(target.kept), |layers| json!(layers));
