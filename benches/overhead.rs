@@ -21,7 +21,7 @@ use lth::base::tensors::{Snapshot, TensorMap};
 use lth::base::units::Iteration;
 use lth::data::{Dataset, Normalization};
 use lth::engine::{NoProbe, TrainerSpec, torch};
-use lth::lottery::{ArtifactSource, PrepareContext, Study, audit_end, audit_start, prepare};
+use lth::lottery::{ArtifactSource, PrepareContext, Prepared, Study, audit_end, audit_start, prepare};
 use lth::system::files;
 use lth::train::TrainingProgress;
 use spread::Spread;
@@ -96,7 +96,7 @@ fn main() {
         let study = experiment.study();
         let dense = &study.plan.trainings[0];
         let context = PrepareContext { study, artifacts: &Nothing, probe: &NoProbe };
-        let (mask, start) = prepare(dense, context).expect("a start");
+        let Prepared { mask, start, .. } = prepare(dense, context).expect("a start");
         let dataset = Arc::new(dataset(study));
         let spec = TrainerSpec::new(study.resolved.network.clone(), &study.experiment, None);
         let trainer = torch::build(&spec, &dataset, 1).expect("a trainer");

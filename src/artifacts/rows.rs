@@ -66,7 +66,9 @@ pub struct RoundRow {
     pub round: u32,
     /// `weights_kept` / `weights_total`, 0..=1.
     pub weights_remaining: f64,
-    /// Number of conv and linear weights that the mask keeps; of a training run that failed, the planned number.
+    /// Number of conv and linear weights that the mask keeps at the end of training; of a training run that failed, the planned
+    /// number. With `bernoulli`, the number of weights that are kept with a probability of at least 1/2, where accuracies are
+    /// means over ten drawn masks.
     pub weights_kept: u64,
     /// Number of conv and linear weights of the network.
     pub weights_total: u64,

@@ -133,6 +133,17 @@ impl LaneState {
         self
     }
 
+    /// Returns the state with the buffers of another one of the same type.
+    #[must_use]
+    pub fn with_buffers_of(mut self, other: Self) -> Self {
+        match (&mut self, other) {
+            (Self::Float32(state), Self::Float32(other)) => state.buffers = other.buffers,
+            (Self::Float64(state), Self::Float64(other)) => state.buffers = other.buffers,
+            _ => {}
+        }
+        self
+    }
+
     /// Returns the state in float32, rounded to the nearest, without moments.
     pub fn without_moments(&self) -> Snapshot {
         match self {

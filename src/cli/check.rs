@@ -6,6 +6,7 @@ use clap::Args;
 use super::load::{ExperimentArgs, LoadedExperiment};
 use crate::config::{to_json, to_toml};
 use crate::data;
+use crate::report::published_warning;
 use crate::system::exit::Exit;
 use crate::ui;
 
@@ -40,7 +41,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit> {
     if let Some(problem) = &data_problem {
         ui::eprint_line(&format!("data: {problem}"));
     }
-    for warning in study.warnings() {
+    for warning in study.warnings().into_iter().chain(published_warning(experiment)) {
         ui::eprint_line(&format!("warning: {warning}"));
     }
     Ok(if args.strict && data_problem.is_some() { Exit::Failure } else { Exit::Success })

@@ -20,7 +20,7 @@ use crate::artifacts::RoundRow;
 use crate::base::format::count_of;
 use crate::base::key::ContentHash;
 use crate::base::outcome::OutcomeKind;
-use crate::config::{KeepWeights, UsageError};
+use crate::config::{KeepWeights, Supermask, UsageError};
 use crate::data::RawImages;
 use crate::lottery::{Plan, Study};
 use crate::report::{Run, RunAnalysis};
@@ -122,6 +122,14 @@ impl MeasuredRun {
                 if others.len() == 1 { "is" } else { "are" }
             ));
         }
+        let drawn = self.drawn_keys();
+        let (drawn, done): (Vec<_>, Vec<_>) = done.into_iter().partition(|row| drawn.contains(&row.key));
+        if !drawn.is_empty() {
+            ui::eprint_line(&format!(
+                "note: {} with drawn masks left out: their accuracies are means over ten masks, and no single network has them",
+                count_of(drawn.len() as u64, "training run")
+            ));
+        }
         let keys: BTreeSet<&str> = done.into_iter().map(|row| row.key.as_str()).collect();
         if keys.is_empty() {
             let text = "error: none of the selected training runs is done";
@@ -130,6 +138,13 @@ impl MeasuredRun {
         }
         let planned = self.study.plan.trainings.iter().map(|spec| spec.key);
         Ok(planned.filter(|key| keys.contains(key.to_string().as_str())).collect())
+    }
+
+    /// Returns the keys of the training runs whose evaluations are means over drawn masks.
+    fn drawn_keys(&self) -> BTreeSet<String> {
+        let trainings = self.study.plan.trainings.iter();
+        let drawn = trainings.filter(|spec| spec.supermask() == Some(Supermask::Bernoulli));
+        drawn.map(|spec| spec.key.to_string()).collect()
     }
 
     /// Trains a plan, and keeps all final weights. Returns a message for each failure.

@@ -13,6 +13,7 @@ use super::sweep::{SweepArgs, SweepPoint, load_points};
 use super::trainers::EngineTrainerFactory;
 use crate::data::{self, RawImages};
 use crate::lottery::Study;
+use crate::report::published_warning;
 use crate::runner::{Calibration, Estimate, Store, SweepEstimate};
 use crate::system::exit::Exit;
 use crate::ui;
@@ -81,7 +82,8 @@ pub(super) fn run(args: &PlanArgs) -> Result<Exit> {
 fn print_experiment(args: &PlanArgs, store: &Store, loaded: LoadedExperiment) -> Result<bool> {
     let LoadedExperiment { study, images, .. } = loaded;
     let measured = measure(args, store, &study, images)?;
-    let estimate = Estimate::new(&study, store, workers(&study), measured, &BTreeSet::new())?;
+    let mut estimate = Estimate::new(&study, store, workers(&study), measured, &BTreeSet::new())?;
+    estimate.warnings.extend(published_warning(&study.experiment));
     print(args, &estimate, ui::estimate)?;
     Ok(estimate.data_problem.is_some())
 }

@@ -21,7 +21,7 @@ use crate::artifacts::{LastEvaluations, in_progress, resume_command};
 use crate::base::format::{count_of, with_thousands};
 use crate::config::ConfigDocument;
 use crate::lottery::Study;
-use crate::report::{Run, RunAnalysis, RunState};
+use crate::report::{Run, RunAnalysis, RunState, published_warning};
 use crate::runner::{self, RunOutcome, RunProgress, Selection, SharedTrainings};
 use crate::system::cancel::CancelToken;
 use crate::system::env;
@@ -233,7 +233,7 @@ fn print_notes(study: &Study) {
     if let Some(limit) = workers_limit(study) {
         ui::eprint_line(&format!("note: {}: {limit}", count_of(workers(study) as u64, "worker")));
     }
-    for warning in study.warnings() {
+    for warning in study.warnings().into_iter().chain(published_warning(&study.experiment)) {
         ui::eprint_line(&format!("warning: {warning}"));
     }
 }

@@ -11,6 +11,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::allocation::Allocation;
+use super::at_init::AtInitMethod;
 use super::checker::{Checker, is_positive};
 use super::mask_source::{MaskSource, TargetSize};
 use super::mask_updates::MaskUpdates;
@@ -43,7 +44,7 @@ pub struct Arm {
     pub mask_updates: Option<MaskUpdates>,
     /// Whether the networks are trained, or only evaluated.
     pub train: bool,
-    /// The length of its training runs, in lengths of `train.iterations`; at least 1.
+    /// The length of its training runs, as a multiple of `train.iterations`; at least 1.
     pub length: u32,
     /// Repetitions of this arm within a replicate, at least 1.
     pub repeats: u32,
@@ -61,8 +62,8 @@ pub(super) struct ArmKeys {
     /// The source of the masks.
     mask: MaskSource,
     /// With the masks `iterative`, `one_shot`, `at_init` and `early_bird`, and with `mask_updates` by `gmp`: how the number of weights is
-    /// divided among the layers. Without it, `erk` with `mask_updates` (`uniform` with `edge_popup`); else as the arm that
-    /// `like` names, or by the rates and the scope of `[prune]`.
+    /// divided among the layers. Without it, for random masks with `mask_updates` and for `gmp`: `erk` (`uniform` with
+    /// `edge_popup`); else as the arm that `like` names, or by the rates and the scope of `[prune]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     allocation: Option<Allocation>,
     /// The source of the initial weights: a name, or weights in a file.
@@ -87,8 +88,8 @@ pub(super) struct ArmKeys {
     /// Whether the networks are trained. With `false`, mask and weights are evaluated as they are.
     #[serde(default = "default_train", skip_serializing_if = "is_true")]
     train: bool,
-    /// The length of the training runs of this arm, in lengths of `train.iterations`. Learning rates and the times of
-    /// `mask_updates` are stretched; the intervals `evaluate_every` and `every` are not.
+    /// The length of the training runs of this arm, as a multiple of `train.iterations`. Learning rates, and `from` and `until`
+    /// of `mask_updates`, are stretched; the intervals `evaluate_every` and `every` are not.
     #[serde(default = "default_length", skip_serializing_if = "is_one")]
     length: u32,
     /// Repetitions of this arm within a replicate, each with its own random draws.
@@ -242,27 +243,50 @@ impl ArmKeys {
         let is_short = self.train || self.length == 1;
         checker.require(&format!("{key}.length"), is_short, "is that of training, and `train` is `false`");
         if is_pruned_in_training && (self.mask == MaskSource::Iterative || self.mask.size().is_some()) {
-            let message = "`gmp` prunes to its own size: it begins with a mask of another arm, a file, or a dense one";
+            let message = format!(
+                "`{key}`: `gmp` prunes to its own size, and begins with a mask of another arm, a file, or a dense one"
+            );
             let hint = "write `mask = \"dense\"` (or `{ of = \"…\" }`)";
             checker.push(Diagnostic::new(format!("{key}.mask"), message).hint(hint));
         }
         let has_free_size = self.mask_updates.as_ref().is_some_and(MaskUpdates::has_free_size);
         let is_fixed = self.mask_updates.is_some() && !is_pruned_in_training && !has_free_size;
         if has_free_size && self.mask != MaskSource::Dense {
-            let message = "`bernoulli` begins with all weights, each with the probability 1/2";
+            let message = format!("`{key}`: `bernoulli` begins with all weights, each kept with the probability 1/2");
             checker.push(Diagnostic::new(format!("{key}.mask"), message).hint("write `mask = \"dense\"`"));
         }
         if self.mask == MaskSource::Dense && is_fixed {
-            let message =
-                "a dense mask has no weights to grow: `set`, `rigl`, `edge_popup` and `static` need a mask that prunes";
+            let message = format!(
+                "`{key}`: `set`, `rigl`, `edge_popup` and `static` keep the number of weights, and a dense mask has all"
+            );
             let hint = "such as `mask = { at_init = { method = \"random\", like = \"…\" } }`";
             checker.push(Diagnostic::new(format!("{key}.mask"), message).hint(hint));
+        }
+        let is_chain = self.mask == MaskSource::Iterative;
+        let message = "is not for an arm that prunes its own previous round: round 1 would prune the dense network, which is \
+                       trained for `train.iterations`";
+        checker.require(&format!("{key}.length"), !is_chain || self.length == 1, message);
+        if matches!(self.mask_updates, Some(MaskUpdates::Learn(_))) {
+            self.check_scores(key, checker);
         }
         let late = ("rewind_to", self.rewind_to.is_some());
         for (name, is_given) in [late, ("lr_from", self.lr_from.is_some())] {
             let message = "and `length` cannot both be given: a longer training has other learning rates at that time";
             checker.require(&format!("{key}.{name}"), !is_given || self.length == 1, message);
         }
+    }
+
+    /// Checks that there are weights whose scores can be trained. `key` is the path of the arm's table.
+    fn check_scores(&self, key: &str, checker: &mut Checker) {
+        let is_chain = self.mask == MaskSource::Iterative;
+        let message = "cannot be `iterative` where scores are trained: there would be no trained weights to prune";
+        checker.require(&format!("{key}.mask"), !is_chain, message);
+        let is_final = self.weights == NamedOrFile::Named(WeightSourceKind::Final);
+        let message = "cannot be `final` where scores are trained: pruned weights are 0 there";
+        checker.require(&format!("{key}.weights"), !is_final, message);
+        let restores = self.rewind_optimizer == Some(RewindOptimizerState::Restore);
+        let message = "cannot be `restore` where scores are trained: the moments are those of weights";
+        checker.require(&format!("{key}.rewind_optimizer"), !restores, message);
     }
 
     /// Checks the range of every value. `key` is the path of the arm's table.
@@ -323,9 +347,10 @@ impl ArmKeys {
     /// Fails if a key that the source of the weights requires is missing.
     fn resolve(self, key: &str) -> Result<Arm, Diagnostic> {
         let weights = self.weight_source(key)?;
-        let updated_size = self.mask_updates.as_ref().and_then(MaskUpdates::size);
-        let has_size = updated_size.or(self.mask.size()).is_some();
-        let usual = self.mask_updates.as_ref().filter(|_| has_size).map(MaskUpdates::default_allocation);
+        // The layers of masks that are pruned by scores stay those of the scores.
+        let is_random = matches!(&self.mask, MaskSource::AtInit(mask) if mask.scoring.method == AtInitMethod::Random);
+        let is_usual = |updates: &&MaskUpdates| is_random || updates.size().is_some();
+        let usual = self.mask_updates.as_ref().filter(is_usual).map(MaskUpdates::default_allocation);
         Ok(Arm {
             weights,
             mask: self.mask,

@@ -68,6 +68,16 @@ pub struct GradualPruning {
     pub until: f64,
 }
 
+impl Supermask {
+    /// Returns the name in configurations and keys.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EdgePopup => "edge_popup",
+            Self::Bernoulli => "bernoulli",
+        }
+    }
+}
+
 /// The weights that grow at an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Growth {
@@ -166,8 +176,7 @@ impl MaskUpdates {
             Self::Regrow(Regrowth { growth: Growth::Random, .. }) => "set",
             Self::Regrow(Regrowth { growth: Growth::Gradient, .. }) => "rigl",
             Self::Gmp(_) => "gmp",
-            Self::Learn(MaskLearning { supermask: Supermask::EdgePopup, .. }) => "edge_popup",
-            Self::Learn(MaskLearning { supermask: Supermask::Bernoulli, .. }) => "bernoulli",
+            Self::Learn(learning) => learning.supermask.as_str(),
         }
     }
 
@@ -181,7 +190,12 @@ impl MaskUpdates {
 
     /// Returns whether the masks depend on random draws.
     pub fn is_random(&self) -> bool {
-        matches!(self, Self::Regrow(Regrowth { growth: Growth::Random, .. }) | Self::Learn(_))
+        match self {
+            Self::Static | Self::Gmp(_) => false,
+            Self::Regrow(regrowth) => regrowth.growth == Growth::Random,
+            // Its scores begin at 0, and its masks are drawn by the random stream of the replicate.
+            Self::Learn(learning) => learning.supermask == Supermask::EdgePopup,
+        }
     }
 
     /// Returns whether any number of weights may be kept at the end.
@@ -189,7 +203,8 @@ impl MaskUpdates {
         matches!(self, Self::Learn(MaskLearning { supermask: Supermask::Bernoulli, .. }))
     }
 
-    /// Returns the division of weights among the layers that the method's authors use.
+    /// Returns the usual division of weights among the layers: Erdős–Rényi-Kernel as in the comparisons of Evci et al. 2020;
+    /// with edge-popup the same density in every layer (Ramanujan et al. 2020).
     pub(super) fn default_allocation(&self) -> Allocation {
         match self {
             Self::Static | Self::Regrow(_) | Self::Gmp(_) => Allocation::Erk,
@@ -277,8 +292,8 @@ impl Method {
             Self::Set => "set",
             Self::Rigl => "rigl",
             Self::Gmp => "gmp",
-            Self::EdgePopup => "edge_popup",
-            Self::Bernoulli => "bernoulli",
+            Self::EdgePopup => Supermask::EdgePopup.as_str(),
+            Self::Bernoulli => Supermask::Bernoulli.as_str(),
         }
     }
 }

@@ -324,7 +324,7 @@ mod tests {
 
     use super::*;
     use crate::lottery::tests::PreparedReplicate;
-    use crate::lottery::{ArtifactSource as _, prepare};
+    use crate::lottery::{ArtifactSource as _, Prepared, prepare};
 
     fn replicate() -> PreparedReplicate {
         PreparedReplicate::new(&[])
@@ -350,7 +350,7 @@ mod tests {
     fn audit_message(arm: &str, round: u32, damage: impl FnOnce(&mut Mask, &mut Snapshot, &mut Snapshot)) -> String {
         let replicate = replicate();
         let training = replicate.training(arm, round);
-        let (mut mask, mut start) = prepare(training, replicate.context()).unwrap();
+        let Prepared { mut mask, mut start, .. } = prepare(training, replicate.context()).unwrap();
         let mut trained = start.clone();
         damage(&mut mask, &mut start, &mut trained);
         let result =

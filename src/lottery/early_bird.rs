@@ -51,8 +51,8 @@ impl EarlyBirdRule {
         }
         let last = self.iterations.last().map_or(0, |iteration| iteration.0);
         bail!(
-            "no early-bird mask until iteration {}: of {} masks in a row the newest is at least {nearest:.3} from another, \
-             and `threshold` is {}; raise it, or compare more often (`every`)",
+            "no early-bird mask until iteration {}: of {} masks in a row, the largest distance of the newest to another is \
+             {nearest:.3} at least, and `threshold` is {}; raise it, or train longer",
             with_thousands(last),
             self.window,
             self.threshold
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(drawn(5, 0.2, MaskDistance::Normalized), None);
         assert_eq!(drawn(5, 0.63, MaskDistance::Normalized), Some(200));
         let error = rule(5, 0.2, MaskDistance::Normalized).draw(at).unwrap_err().to_string();
-        assert!(error.contains("until iteration 300") && error.contains("at least 0.625"), "{error}");
+        assert!(error.contains("until iteration 300") && error.contains("0.625 at least"), "{error}");
         // Nothing is read after the draw.
         let early = |iteration: Iteration| if iteration.0 > 150 { bail!("too late") } else { at(iteration) };
         assert!(rule(2, 0.1, MaskDistance::Hamming).draw(early).is_ok());

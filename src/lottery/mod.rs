@@ -84,7 +84,7 @@ pub use lineage::Lineage;
 pub use lockstep::{LockstepGroup, lockstep_groups};
 pub use plan::{DENSE, Plan};
 pub use prepare::{
-    ArtifactSource, PrepareContext, all_ones, draw_early_bird, prepare, prepare_start, prepare_updates, unmasked_start,
+    ArtifactSource, PrepareContext, Prepared, all_ones, prepare, prepare_start, prepare_updates, unmasked_start,
     update_stream,
 };
 pub use resolved::ResolvedExperiment;

@@ -18,7 +18,7 @@ use crate::base::key::ContentHash;
 use crate::base::units::{Fraction, Iteration, Round};
 use crate::config::{
     Allocation, Arm, Criterion, Diagnostic, Dtype, EarlyBird, EngineChoice, Experiment, MaskSource, MaskUpdates,
-    PruneConfig, ReferenceWeights, RewindOptimizerState, TargetSize, TrainingTime, WeightSource,
+    PruneConfig, ReferenceWeights, RewindOptimizerState, Supermask, TargetSize, TrainingTime, WeightSource,
 };
 use crate::data::WHOLE_VALIDATION;
 use crate::engine::EngineKind;
@@ -116,6 +116,8 @@ pub(super) struct ResolvedArm<'a> {
     start_counts: ArmCounts,
     /// The last iteration of its training runs.
     last_iteration: Iteration,
+    /// `train.lr`.
+    lr: f64,
     /// The iteration k of the rewind point θₖ: with weights `rewind` its own, with weights `final` 0 (not used), else
     /// that of the arm whose mask it takes, or 0.
     rewind_to: Iteration,
@@ -143,7 +145,7 @@ impl ResolvedArm<'_> {
         Ok(match &self.arm.mask_updates {
             None | Some(MaskUpdates::Static) => None,
             Some(MaskUpdates::Regrow(regrowth)) => Some(MaskUpdateRule::regrow(regrowth, times, &key)?),
-            Some(MaskUpdates::Learn(learning)) => Some(MaskUpdateRule::learn(*learning, times)),
+            Some(MaskUpdates::Learn(learning)) => Some(MaskUpdateRule::learn(*learning, self.lr, times)),
             Some(MaskUpdates::Gmp(pruning)) => {
                 let (start, target) = (self.start_counts.of(replicate, round), self.counts.of(replicate, round));
                 if let Some(problem) = denser_than_start(&start, &target, round, &key, &resolved.network) {
@@ -166,13 +168,14 @@ fn too_few_masks(
     let masks = experiment.train.iterations / every + 1;
     let key = format!("arms.{name}.mask.early_bird.every");
     if masks < u64::from(mask.window) {
+        let iterations = experiment.train.iterations;
         let message = format!(
-            "{} iterations have {masks} masks, and {} in a row are compared",
-            experiment.train.iterations, mask.window
+            "{} iterations have {masks} masks for `{name}`, one every {every} iterations, and {} in a row are compared",
+            with_thousands(iterations),
+            mask.window
         );
-        return Some(
-            Diagnostic::new(key, message).hint("compare more often, such as `every = \"100it\"`, or train longer"),
-        );
+        let most = (iterations / u64::from(mask.window - 1)).max(1);
+        return Some(Diagnostic::new(key, message).hint(format!("at most `every = \"{most}it\"`; or train longer")));
     }
     (masks > MAX_MASKS).then(|| {
         let message = format!("{masks} masks would be compared, and the weights of each kept until then");
@@ -180,8 +183,28 @@ fn too_few_masks(
     })
 }
 
+/// Returns the names of the layers that `[prune]` keeps whole.
+fn excluded_layers(resolved: &ResolvedExperiment) -> Vec<String> {
+    let layers = resolved.network.weights().iter().zip(resolved.pruning.included());
+    layers.filter(|(_, included)| !included).map(|(weight, _)| weight.layer.clone()).collect()
+}
+
 /// Reports an experiment in which no trainer can train the scores of the arm `name`.
-fn cannot_train_scores(name: &str, experiment: &Experiment) -> Option<Diagnostic> {
+fn cannot_train_scores(
+    name: &str,
+    supermask: Supermask,
+    experiment: &Experiment,
+    resolved: &ResolvedExperiment,
+) -> Option<Diagnostic> {
+    let excluded = excluded_layers(resolved);
+    if supermask == Supermask::Bernoulli && !excluded.is_empty() {
+        let message = format!(
+            "`bernoulli` trains the masks of all layers, and `[prune]` keeps {} whole",
+            excluded.iter().map(|layer| format!("`{layer}`")).collect::<Vec<_>>().join(", ")
+        );
+        let hint = "use `edge_popup`, or exclude no layer and give each a rate above 0";
+        return Some(Diagnostic::new(format!("arms.{name}.mask_updates"), message).hint(hint));
+    }
     if experiment.run.engine == EngineChoice::Sparse {
         let message =
             format!("the sparse trainer cannot be used: it trains weights, and the arm `{name}` trains scores");
@@ -233,6 +256,8 @@ pub(super) struct PlanBuilder<'a> {
     prune_content: PruneContent,
     /// The layers that a rate of 0 keeps whole.
     excluded_by_rate: Vec<String>,
+    /// All layers that `[prune]` keeps whole.
+    excluded: Vec<String>,
     criterion: Criterion,
     /// The reference weights that the configuration asks for; `None` if the criterion needs none.
     reference_weights: Option<ReferenceWeights>,
@@ -269,6 +294,7 @@ impl<'a> PlanBuilder<'a> {
             shared_sparse: shared(EngineKind::Sparse),
             prune_content: PruneContent::new(&experiment.prune),
             excluded_by_rate: resolved.pruning.excluded_by_rate(&experiment.prune, &resolved.network),
+            excluded: excluded_layers(resolved),
             criterion: experiment.prune.criterion,
             reference_weights: experiment.prune.reference_weights,
             last_iteration: Iteration(experiment.train.iterations),
@@ -365,8 +391,8 @@ impl<'a> PlanBuilder<'a> {
         if let MaskSource::EarlyBird(mask) = &arm.mask {
             too_few_masks(name, mask, experiment, resolved).map_or(Ok(()), Err)?;
         }
-        if let Some(MaskUpdates::Learn(_)) = &arm.mask_updates {
-            cannot_train_scores(name, experiment).map_or(Ok(()), Err)?;
+        if let Some(MaskUpdates::Learn(learning)) = &arm.mask_updates {
+            cannot_train_scores(name, learning.supermask, experiment, resolved).map_or(Ok(()), Err)?;
         }
         let start_counts = if arm.updated_size().is_some() { start_counts } else { counts.clone() };
         let resolved_arm = ResolvedArm {
@@ -378,6 +404,7 @@ impl<'a> PlanBuilder<'a> {
             counts,
             start_counts,
             last_iteration,
+            lr: experiment.train.lr,
             rewind_to,
             starts_at,
         };
@@ -483,8 +510,9 @@ impl<'a> PlanBuilder<'a> {
         match &arm.weights {
             WeightSource::Rewind { to } => {
                 let moments = to.and_then(|target| target.optimizer_state).unwrap_or_default();
-                // Without training there is nothing that moments would change.
-                let moments = if arm.train { moments } else { RewindOptimizerState::Reset };
+                // Without training there is nothing that moments would change; those of scores begin at 0.
+                let trains_weights = arm.train && !matches!(arm.mask_updates, Some(MaskUpdates::Learn(_)));
+                let moments = if trains_weights { moments } else { RewindOptimizerState::Reset };
                 StartRule::Rewind { point, moments }
             }
             WeightSource::Reinit => StartRule::Reinit { iteration: starts_at },
@@ -568,6 +596,10 @@ impl<'a> PlanBuilder<'a> {
         }
         if let Some(updates) = &updates {
             own["updates"] = updates.content(&counts);
+            // Numbers of layers tell which are excluded, and one ranking of all does not.
+            if updates.last_pruning().is_some() && counts.layers.is_none() && !self.excluded.is_empty() {
+                own["updates"]["excluded"] = json!(self.excluded);
+            }
         }
         if length > 1 {
             own["length"] = json!(length);

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use super::arm_counts::counts_like;
 use super::at_init::{Untrained, at_init_mask};
+use super::early_bird::EarlyBirdRule;
 use super::initial_scores::initial_scores;
 use super::rules::{MaskRule, ReferencePoint, RewindPoint, StartRule};
 use super::score_images::score_batches;
@@ -157,22 +158,33 @@ impl PrepareContext<'_> {
     }
 }
 
+/// The mask of a training run and the state that it starts from.
+pub struct Prepared {
+    /// The mask at the start of training.
+    pub mask: Mask,
+    /// The state.
+    pub start: Snapshot,
+    /// The iteration of the dense network at which the mask was drawn, if it is an early-bird mask.
+    pub drawn_at: Option<Iteration>,
+}
+
 /// Makes the mask of a training run and the state it starts from, with pruned weights and their moments at 0. Where scores
 /// are trained, the state has all weights, and the scores that determine the mask.
 ///
 /// # Errors
 /// Fails if an output of another training run cannot be read, or does not fit the network.
-pub fn prepare(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<(Mask, Snapshot)> {
-    let mask = make_mask(training, context)?;
+pub fn prepare(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Prepared> {
+    let (mask, drawn_at) = make_mask(training, context)?;
     let start = match training.supermask() {
         None => prepare_start(training, &mask, context)?,
         Some(supermask) => {
             let mut generator = context.stream(training, Purpose::Scores).generator(0);
             let scores = initial_scores(supermask, &mask, &mut generator);
-            Snapshot { scores, ..unmasked_start(training, &mask, context)? }
+            let start = unmasked_start(training, &mask, context)?;
+            Snapshot { scores, moments: Vec::new(), optimizer_steps: 0, ..start }
         }
     };
-    Ok((mask, start))
+    Ok(Prepared { mask, start, drawn_at })
 }
 
 /// Makes the state that a training run starts from under its mask, with pruned weights and their moments at 0.
@@ -197,8 +209,16 @@ pub fn unmasked_start(training: &TrainingSpec, mask: &Mask, context: PrepareCont
     make_start(&training.start, draws, mask, context)
 }
 
-/// Returns the mask of a training run by its [`MaskRule`].
-fn make_mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mask> {
+/// Returns the mask of a training run by its [`MaskRule`], and the iteration that an early-bird mask was drawn at.
+fn make_mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<(Mask, Option<Iteration>)> {
+    if let MaskRule::EarlyBird { rule, .. } = &training.mask {
+        return draw_early_bird(rule, training, context).map(|(mask, iteration)| (mask, Some(iteration)));
+    }
+    prune_or_copy(training, context).map(|mask| (mask, None))
+}
+
+/// Returns a mask that is not drawn from several states.
+fn prune_or_copy(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mask> {
     let PrepareContext { study, artifacts, .. } = context;
     let counts = target_counts(training, context)?;
     let prune = |mask: &Mask, reference: &TensorMap, trained: &TensorMap| {
@@ -235,7 +255,7 @@ fn make_mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mas
             };
             at_init_mask(scoring, &counts, untrained)
         }
-        MaskRule::EarlyBird { .. } => Ok(draw_early_bird(training, context)?.map(|(mask, _)| mask).unwrap_or_default()),
+        MaskRule::EarlyBird { .. } => bail!("an early-bird mask is drawn from several states"),
         MaskRule::Of { parent } => artifacts.mask(parent),
         MaskRule::Random { like } => {
             Ok(random_mask(&artifacts.mask(like)?, &mut context.stream(training, Purpose::Mask).generator(0)))
@@ -244,13 +264,12 @@ fn make_mask(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Mas
     }
 }
 
-/// Draws the mask of a training run from the dense one, if it is an early-bird mask. Returns it and the iteration of the
-/// weights that it was drawn by.
-///
-/// # Errors
-/// Fails if a snapshot of the dense training run cannot be read, or if no mask is drawn.
-pub fn draw_early_bird(training: &TrainingSpec, context: PrepareContext<'_>) -> Result<Option<(Mask, Iteration)>> {
-    let MaskRule::EarlyBird { rule, .. } = &training.mask else { return Ok(None) };
+/// Draws the mask of a training run from the dense one. Returns it and the iteration of the weights that it was drawn by.
+fn draw_early_bird(
+    rule: &EarlyBirdRule,
+    training: &TrainingSpec,
+    context: PrepareContext<'_>,
+) -> Result<(Mask, Iteration)> {
     let counts = target_counts(training, context)?;
     let all = all_ones(&context.study.resolved.network);
     let stream = context.stream(training, Purpose::Criterion);
@@ -266,7 +285,7 @@ pub fn draw_early_bird(training: &TrainingSpec, context: PrepareContext<'_>) -> 
         let scores = scores.scores(&all).map_err(|missing| anyhow!("a state that prunes has {missing}"))?;
         Ok(context.study.resolved.pruning.prune_to(&counts, &all, &scores, stream))
     };
-    rule.draw(mask_at).map(Some)
+    rule.draw(mask_at)
 }
 
 /// Returns the state that `rule` gives a training run with this mask, before the mask is applied. `draws` names the
@@ -325,7 +344,7 @@ pub fn prepare_updates(
 ) -> Result<Option<UpdateRule>> {
     let Some(updates) = &training.updates else { return Ok(None) };
     Ok(Some(match updates.kind {
-        UpdateKind::Regrow { growth, drop, decay, span } => UpdateRule::Regrow { growth, drop, decay, span },
+        UpdateKind::Regrow(regrowth) => UpdateRule::Regrow(regrowth),
         UpdateKind::Learn { .. } => return Ok(None),
         UpdateKind::Prune { .. } => {
             let target = target_counts(training, context)?;

@@ -11,6 +11,7 @@ use crate::base::key::ContentHash;
 use crate::base::units::Iteration;
 use crate::config::{AtInitMethod, Growth, ScoreImages, Scoring};
 use crate::prune::RemainingCounts;
+use crate::train::DropAndGrow;
 
 /// Multiply-adds of a forward and a backward pass, in those of a forward pass: the backward pass multiplies twice, for the
 /// gradients of inputs and of weights.
@@ -95,7 +96,7 @@ impl Study {
     fn update_macs(&self, spec: &TrainingSpec, macs: u64) -> u64 {
         let Some(MaskUpdateRule { schedule, kind }) = &spec.updates else { return 0 };
         let needs_all_gradients =
-            matches!(kind, UpdateKind::Regrow { growth: Growth::Gradient, .. } | UpdateKind::Learn { .. });
+            matches!(kind, UpdateKind::Regrow(DropAndGrow { growth: Growth::Gradient, .. }) | UpdateKind::Learn { .. });
         if !needs_all_gradients {
             return 0;
         }
@@ -262,8 +263,9 @@ mod tests {
         assert_eq!(whole("set"), 100 * 150 * sparse);
         // Fifteen updates of 200 iterations, each with a gradient of all weights instead of the kept ones.
         assert_eq!(whole("rigl"), 200 * 150 * sparse + 15 * 50 * (dense - sparse));
-        // Dense until iteration 20, then six prunings until 70: 20 + 50/4 of 100 iterations with what is pruned at last.
-        let mean = sparse as f64 + 0.325 * (dense - sparse) as f64;
+        // Prunings at the iterations 20, 30, …, 70, after which 1, (4/5)³, …, 0 of what is pruned at last remain for ten
+        // iterations each: 20 + 10 · 1.8 of 100 iterations with all of it.
+        let mean = sparse as f64 + 0.38 * (dense - sparse) as f64;
         let error = (whole("gmp") as f64 / (100.0 * 150.0 * mean) - 1.0).abs();
         assert!(error < 1e-3, "{error}: counts are rounded in each layer");
         let find = |key: &ContentHash| {

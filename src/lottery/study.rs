@@ -7,9 +7,9 @@ use super::surroundings::Surroundings;
 use super::training::TrainingSpec;
 use super::update_rule::MaskUpdateRule;
 use super::validate_arms::validate_arms;
-use crate::base::format::with_thousands;
+use crate::base::format::{count_of, with_thousands};
 use crate::base::units::Iteration;
-use crate::config::{Criterion, Diagnostic, Experiment, TrainConfig, WeightSource};
+use crate::config::{Allocation, Arm, Criterion, Diagnostic, Experiment, TrainConfig, WeightSource};
 use crate::network::even_kernel_warnings;
 
 /// An experiment, resolved and planned: plain values, computed and checked once, before anything runs.
@@ -62,6 +62,8 @@ impl Study {
         let mut warnings = even_kernel_warnings(&self.experiment.network, &self.resolved.network);
         warnings.extend(self.resolved.images.warning());
         warnings.extend(self.no_weights_warning());
+        warnings.extend(self.lamp_warning());
+        warnings.extend(self.few_updates_warning());
         warnings.extend(self.resolved.files.notes());
         let TrainConfig { iterations, evaluate_every, .. } = self.experiment.train;
         if evaluate_every > iterations {
@@ -72,6 +74,33 @@ impl Study {
             ));
         }
         warnings
+    }
+
+    /// Returns a warning if LAMP scores are ranked within layers, where they have the order of magnitudes.
+    fn lamp_warning(&self) -> Option<String> {
+        let is_ranked_within_layers = |(_, arm): &&(String, Arm)| {
+            arm.mask.prunes_trained_weights() && arm.allocation.as_ref().is_some_and(|by| *by != Allocation::Global)
+        };
+        let (name, _) = self.experiment.arms.0.iter().find(is_ranked_within_layers)?;
+        (self.experiment.prune.criterion == Criterion::Lamp).then(|| {
+            format!(
+                "`arms.{name}.allocation` gives the numbers of weights by layer, and within a layer `lamp` is the same as \
+                 `magnitude`: leave it out, or set it to `global`"
+            )
+        })
+    }
+
+    /// Returns a warning if masks that change during training do so a few times only.
+    fn few_updates_warning(&self) -> Option<String> {
+        const FEW: u64 = 5;
+        let updates = |spec: &TrainingSpec| spec.updates.as_ref().map(|updates| updates.schedule.count);
+        let spec = self.plan.trainings.iter().find(|spec| updates(spec).is_some_and(|count| count < FEW))?;
+        Some(format!(
+            "the masks of `{}` change {} in training: lower `arms.{}.mask_updates.every`, or train longer",
+            spec.arm,
+            count_of(updates(spec).unwrap_or_default(), "time"),
+            spec.arm
+        ))
     }
 
     /// Returns a warning if all weights of a network are pruned; it then gives every image the same output.
@@ -137,6 +166,32 @@ mod tests {
         let warning = warnings("prune.rate={linear=0.9999999,output=0.9999999}", "rounds=1").remove(0);
         let expected = "no weight remains in round 1 of `winning_ticket`: set fewer `rounds` or a lower `prune.rate`";
         assert_eq!(warning, expected);
+    }
+
+    #[test]
+    fn lamp_within_layers_is_a_warning() {
+        let warnings = |arm: &str| {
+            let arms = format!("arms={{a={{{arm}}}}}");
+            study(&["data.validation=500", "prune={criterion='lamp',scope='global',rate={all=0.5}}", &arms]).warnings()
+        };
+        assert_eq!(warnings("mask='iterative',weights='rewind'"), [""; 0]);
+        assert_eq!(warnings("mask='iterative',allocation='global',weights='rewind'"), [""; 0]);
+        let warning = warnings("mask='iterative',allocation='erk',weights='rewind'").remove(0);
+        assert!(warning.starts_with("`arms.a.allocation` gives the numbers of weights by layer"), "{warning}");
+    }
+
+    #[test]
+    fn masks_that_change_a_few_times_only_are_a_warning() {
+        let warnings = |every: &str| {
+            let updates = format!("mask_updates={{method='rigl',every='{every}'}}");
+            let arms =
+                format!("arms={{a={{mask={{at_init={{method='random',cut=[0.5]}}}},{updates},weights='rewind'}}}}");
+            study(&["data.validation=500", &arms]).warnings()
+        };
+        // Until iteration 90.
+        assert_eq!(warnings("18it"), [""; 0]);
+        assert!(warnings("50it")[0].starts_with("the masks of `a` change 2 times in training"));
+        assert!(warnings("500it")[0].contains("change 1 time in training"));
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl PreparedReplicate {
         let study = test_support::study(&[&["replicates=1"], sets].concat());
         let mut replicate = Self { study, memory: InMemoryStore::default() };
         for training in replicate.study.plan.trainings.clone() {
-            let (mask, start) = prepare(&training, replicate.context()).unwrap();
+            let Prepared { mask, start, .. } = prepare(&training, replicate.context()).unwrap();
             audit_start(&training, replicate.context(), &mask, &start).unwrap();
             audit_end(&mask, &start).unwrap();
             let mut trained = replace_training(&start.weights, 1.0 / (1.0 + training.round.0 as f32));

@@ -75,7 +75,7 @@ pub struct TrainingSpec {
     pub start: StartRule,
     /// The rule by which its mask changes during training; `None` if it does not.
     pub updates: Option<MaskUpdateRule>,
-    /// Its length, in lengths of `train.iterations`.
+    /// Its length, as a multiple of `train.iterations`.
     pub length: u32,
     /// The iteration at which it ends.
     pub last_iteration: Iteration,

@@ -8,7 +8,7 @@ use crate::base::mask::Mask;
 use crate::base::units::Iteration;
 use crate::config::{Diagnostic, DropDecay, GradualPruning, Growth, MaskLearning, Regrowth, Supermask};
 use crate::prune::RemainingCounts;
-use crate::train::{UpdateSchedule, drop_fraction};
+use crate::train::{DropAndGrow, UpdateSchedule};
 
 /// How the mask of a training run changes during its training, with all times in iterations.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,16 +23,7 @@ pub struct MaskUpdateRule {
 #[derive(Clone, Debug, PartialEq)]
 pub enum UpdateKind {
     /// Every layer drops its smallest weights and grows as many others.
-    Regrow {
-        /// The weights that grow.
-        growth: Growth,
-        /// The share of a layer's weights that the first update drops.
-        drop: f64,
-        /// The course of that share.
-        decay: DropDecay,
-        /// Iterations from the first update until the share is 0.
-        span: u64,
-    },
+    Regrow(DropAndGrow),
     /// The mask is pruned, at last to the counts of the training run.
     Prune {
         /// The numbers of weights of the mask at the start.
@@ -72,7 +63,7 @@ impl MaskUpdateRule {
             return Err(ends_too_early(until, end, times.start, key));
         };
         let schedule = UpdateSchedule::before(times.start, every.to_iterations(times.per_epoch), end);
-        Ok(Self { schedule, kind: UpdateKind::Regrow { growth, drop, decay, span } })
+        Ok(Self { schedule, kind: UpdateKind::Regrow(DropAndGrow { growth, drop, decay, span }) })
     }
 
     /// Returns the rule of gradual pruning from a mask with the numbers `start`.
@@ -98,9 +89,10 @@ impl MaskUpdateRule {
         Ok(Self { schedule, kind: UpdateKind::Prune { start, layers_like } })
     }
 
-    /// Returns the rule of a mask that is trained: it changes at every iteration.
-    pub(super) fn learn(learning: MaskLearning, times: UpdateTimes) -> Self {
+    /// Returns the rule of a mask that is trained: it may change at every iteration. `train_lr`: the learning rate of weights.
+    pub(super) fn learn(learning: MaskLearning, train_lr: f64, times: UpdateTimes) -> Self {
         let MaskLearning { supermask, lr } = learning;
+        let lr = lr.filter(|lr| *lr != train_lr);
         Self { schedule: UpdateSchedule::before(times.start, 1, times.last), kind: UpdateKind::Learn { supermask, lr } }
     }
 
@@ -108,7 +100,7 @@ impl MaskUpdateRule {
     pub fn supermask(&self) -> Option<Supermask> {
         match self.kind {
             UpdateKind::Learn { supermask, .. } => Some(supermask),
-            UpdateKind::Regrow { .. } | UpdateKind::Prune { .. } => None,
+            UpdateKind::Regrow(_) | UpdateKind::Prune { .. } => None,
         }
     }
 
@@ -116,7 +108,7 @@ impl MaskUpdateRule {
     pub(super) fn last_pruning(&self) -> Option<Iteration> {
         match self.kind {
             UpdateKind::Prune { .. } => self.schedule.last(),
-            UpdateKind::Regrow { .. } | UpdateKind::Learn { .. } => None,
+            UpdateKind::Regrow(_) | UpdateKind::Learn { .. } => None,
         }
     }
 
@@ -124,26 +116,24 @@ impl MaskUpdateRule {
     pub(super) fn layers_like(&self) -> Option<&ContentHash> {
         match &self.kind {
             UpdateKind::Prune { layers_like, .. } => layers_like.as_ref(),
-            UpdateKind::Regrow { .. } | UpdateKind::Learn { .. } => None,
+            UpdateKind::Regrow(_) | UpdateKind::Learn { .. } => None,
         }
     }
 
     /// Returns the part of the key content that determines the updates. `target`: the numbers of weights at the end.
     pub(super) fn content(&self, target: &RemainingCounts) -> Value {
         let UpdateSchedule { first, every, count } = self.schedule;
+        // The interval of a single update has no effect.
+        let every = if count > 1 { every } else { 1 };
         let mut rule = json!({ "first": first, "every": every, "count": count });
         match &self.kind {
             UpdateKind::Learn { supermask, lr } => {
-                let name = match supermask {
-                    Supermask::EdgePopup => "edge_popup",
-                    Supermask::Bernoulli => "bernoulli",
-                };
-                rule = json!({ "learn": name });
+                rule = json!({ "learn": supermask.as_str() });
                 if let Some(lr) = lr {
                     rule["lr"] = json!(lr);
                 }
             }
-            UpdateKind::Regrow { growth, drop, decay, span } => {
+            UpdateKind::Regrow(DropAndGrow { growth, drop, decay, span }) => {
                 let growth = match growth {
                     Growth::Random => "random",
                     Growth::Gradient => "gradient",
@@ -151,7 +141,9 @@ impl MaskUpdateRule {
                 rule["grow"] = json!(growth);
                 rule["drop"] = json!(drop);
                 rule["decay"] = json!(decay);
-                rule["span"] = json!(span);
+                if *decay == DropDecay::Cosine {
+                    rule["span"] = json!(span);
+                }
             }
             UpdateKind::Prune { layers_like, .. } => {
                 rule["prune_to"] = target.layers.as_ref().map_or_else(|| json!(target.kept), |layers| json!(layers));
@@ -164,13 +156,17 @@ impl MaskUpdateRule {
     }
 
     /// Returns the mean of a number over the iterations from `first` to `last`, which is `start` with the mask at the start
-    /// and `end` with the mask at the end. While gradual pruning goes on, a quarter of the difference remains on average.
+    /// and `end` with the mask at the end.
     pub(super) fn mean(&self, [start, end]: [u64; 2], [first, last]: [Iteration; 2]) -> u64 {
         let UpdateKind::Prune { .. } = self.kind else { return end };
-        let span = self.schedule.last().map_or(0, |last| last.0 - self.schedule.first.0) as f64;
-        let with_all = self.schedule.first.0.saturating_sub(first.0) as f64;
+        let UpdateSchedule { first: first_update, every, count } = self.schedule;
+        // After pruning j of 0 ..= m, the share ((m − j)/m)³ of the difference remains for `every` iterations; the sum of
+        // these shares is (m + 1)²/(4m).
+        let m = count.saturating_sub(1) as f64;
+        let intervals = if m > 0.0 { (m + 1.0).powi(2) / (4.0 * m) } else { 0.0 };
+        let whole = first_update.0.saturating_sub(first.0) as f64 + intervals * every as f64;
         let iterations = last.0.saturating_sub(first.0).max(1) as f64;
-        end + (start.saturating_sub(end) as f64 * (with_all + span / 4.0) / iterations).round() as u64
+        end + (start.saturating_sub(end) as f64 * whole / iterations).round() as u64
     }
 
     /// Returns the largest number of weights that an update may take from a layer of `kept` weights; `None` if there is no
@@ -178,9 +174,7 @@ impl MaskUpdateRule {
     pub(super) fn most_dropped(&self, iteration: Iteration, kept: u64) -> Option<u64> {
         let update = self.schedule.update_at(iteration)?;
         Some(match &self.kind {
-            UpdateKind::Regrow { drop, decay, span, .. } => {
-                (kept as f64 * drop_fraction(*drop, *decay, update * self.schedule.every, *span)) as u64
-            }
+            UpdateKind::Regrow(regrowth) => (kept as f64 * regrowth.drop_fraction(update * self.schedule.every)) as u64,
             UpdateKind::Prune { .. } | UpdateKind::Learn { .. } => kept,
         })
     }

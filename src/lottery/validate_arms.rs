@@ -97,17 +97,36 @@ fn check_not_dense(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Dia
     let message = format!("`{name}` would train the dense networks once more: a dense mask and initial weights");
     let hint = "the dense networks are trained for every experiment; `reinit` would give others";
     let is_rewound = matches!(arm.weights, WeightSource::Rewind { .. });
-    (is_rewound && arm.train).then(|| Diagnostic::new(format!("arms.{name}"), message).hint(hint).on_key())
+    // A longer training of the dense networks is another one.
+    (is_rewound && arm.train && arm.length == 1)
+        .then(|| Diagnostic::new(format!("arms.{name}"), message).hint(hint).on_key())
 }
 
 /// Reports an arm that continues from trained weights although its mask was not pruned by trained weights.
 fn check_final_weights(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
-    if !matches!(arm.weights, WeightSource::Final { .. }) || is_pruned_by_training(arm, &experiment.arms) {
+    if !matches!(arm.weights, WeightSource::Final { .. }) {
+        return None;
+    }
+    if let Some(other) = updating_arm(arm, &experiment.arms) {
+        let message = format!(
+            "`{name}` would go on from weights that its mask was not pruned from: `{other}` has changed the mask in training"
+        );
+        return Some(Diagnostic::new(format!("arms.{name}.weights"), message).hint("choose `rewind` or `reinit`"));
+    }
+    if is_pruned_by_training(arm, &experiment.arms) {
         return None;
     }
     let message = format!("`{name}` has no trained weights to go on from: its mask was not cut from any");
     let hint = "`final` goes with the masks `iterative` and `one_shot`, and with masks of such arms";
     Some(Diagnostic::new(format!("arms.{name}.weights"), message).hint(hint))
+}
+
+/// Returns the arm from which an arm takes its mask, directly or through others, and which changes it during training.
+fn updating_arm<'a>(arm: &Arm, arms: &'a Arms) -> Option<&'a str> {
+    let other = arm.mask.copied_arm()?;
+    let (name, source) = arms.0.iter().find(|(name, _)| name == other)?;
+    let changes = source.mask_updates.as_ref().is_some_and(|updates| *updates != MaskUpdates::Static);
+    if changes { Some(name) } else { updating_arm(source, arms) }
 }
 
 /// Returns whether an arm's mask was pruned by trained weights, directly or through the arm that it takes the mask
@@ -122,6 +141,15 @@ fn is_pruned_by_training(arm: &Arm, arms: &Arms) -> bool {
 fn check_reference_weights(name: &str, arm: &Arm, experiment: &Experiment) -> Option<Diagnostic> {
     let has_initial_reference = experiment.prune.reference_weights == Some(ReferenceWeights::Initial);
     let keeps_initial = matches!(arm.weights, WeightSource::Rewind { .. } | WeightSource::Final { .. });
+    let changes_mask = arm.mask_updates.as_ref().is_some_and(|updates| *updates != MaskUpdates::Static);
+    if arm.mask == MaskSource::Iterative && changes_mask && experiment.prune.criterion.needs_reference_weights() {
+        let message = format!(
+            "`{name}` prunes by earlier values of weights, and those that grow in training have none: `prune.criterion` does not \
+             go with `iterative` and `mask_updates`"
+        );
+        let hint = "choose `criterion = \"magnitude\"`, or another mask";
+        return Some(Diagnostic::new(format!("arms.{name}.mask_updates"), message).hint(hint));
+    }
     if arm.mask != MaskSource::Iterative || keeps_initial || !has_initial_reference {
         return None;
     }

@@ -47,7 +47,7 @@ pub use document::{Page, PageElement, TicketFile, page};
 pub use headline::answer_lines;
 pub use landscape_table::short_landscape_table;
 pub use overview::{BestRound, RunList, RunOverview, without_superseded};
-pub use published::{PublishedComparison, published_table};
+pub use published::{PublishedComparison, published_table, published_warning};
 pub use render::{files, ticket_robustness_files};
 pub use result_row::{ResultRow, results_to_csv};
 pub use robustness::{measures_note, robustness_table};

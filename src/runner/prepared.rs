@@ -21,8 +21,8 @@ use crate::base::units::Iteration;
 use crate::data::Dataset;
 use crate::engine::Probe;
 use crate::lottery::{
-    Dependency, PrepareContext, StartRule, TrainingSpec, UpdateKind, audit_end, audit_learned_weights, audit_start,
-    audit_update, audit_updated_masks, draw_early_bird, empty_layers, prepare, prepare_updates, update_stream,
+    Dependency, PrepareContext, Prepared, StartRule, TrainingSpec, UpdateKind, audit_end, audit_learned_weights,
+    audit_start, audit_update, audit_updated_masks, empty_layers, prepare, prepare_updates, update_stream,
     weight_stats,
 };
 use crate::system::retry::with_retries;
@@ -105,12 +105,12 @@ impl<'a> PreparedTraining<'a> {
     pub(super) fn new(outputs: MissingOutputs<'a>, context: &'a RunContext<'a>, probe: &Rc<dyn Probe>) -> Result<Self> {
         let prepare_context = PrepareContext { study: context.study, artifacts: context.store, probe: &**probe };
         let prepared = with_retries(|| {
-            let (mask, start) = prepare(outputs.task.spec, prepare_context)?;
-            let update_rule = prepare_updates(outputs.task.spec, prepare_context, &mask)?;
-            let drawn_at = draw_early_bird(outputs.task.spec, prepare_context)?.map(|(_, iteration)| iteration.0);
-            Ok((mask, start, update_rule, drawn_at))
+            let prepared = prepare(outputs.task.spec, prepare_context)?;
+            let update_rule = prepare_updates(outputs.task.spec, prepare_context, &prepared.mask)?;
+            Ok((prepared, update_rule))
         });
-        let (mask, start, update_rule, drawn_at) = prepared.context("could not prepare the training run")?;
+        let (Prepared { mask, start, drawn_at }, update_rule) =
+            prepared.context("could not prepare the training run")?;
         let empty = empty_layers(&mask);
         if let Some(method) = outputs.task.spec.mask.pruning_method().filter(|_| !empty.is_empty()) {
             let id = TrainingId::of(outputs.task.spec);
@@ -118,6 +118,7 @@ impl<'a> PreparedTraining<'a> {
             let message = format!("warning: {id}: {method} leaves no weight in {layers}; it is trained all the same");
             context.sink.on_event(&Event::Message(&message));
         }
+        let drawn_at = drawn_at.map(|iteration| iteration.0);
         Ok(Self { outputs, context, probe: Rc::clone(probe), mask, drawn_at, update_rule, start })
     }
 

@@ -39,20 +39,24 @@ impl UpdateSchedule {
     }
 }
 
+/// Updates that drop weights and grow as many others in the same layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DropAndGrow {
+    /// The weights that grow.
+    pub growth: Growth,
+    /// The share of a layer's weights that the first update drops.
+    pub drop: f64,
+    /// The course of that share.
+    pub decay: DropDecay,
+    /// Iterations from the first update until the share is 0.
+    pub span: u64,
+}
+
 /// The rule by which a mask changes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum UpdateRule {
     /// Every layer drops its smallest weights and grows as many others.
-    Regrow {
-        /// The weights that grow.
-        growth: Growth,
-        /// The share of a layer's weights that the first update drops.
-        drop: f64,
-        /// The course of that share.
-        decay: DropDecay,
-        /// Iterations from the first update until the share is 0.
-        span: u64,
-    },
+    Regrow(DropAndGrow),
     /// The mask is pruned to `target`: the number of weights falls from that of the mask at the start by a cubic (Zhu & Gupta
     /// 2017, arXiv 1710.01878, equation 1).
     Prune {
@@ -76,11 +80,13 @@ pub struct MaskUpdates<'a> {
     pub stream: Stream,
 }
 
-/// Returns the share of a layer's weights that the update `since_first` iterations after the first one drops.
-pub fn drop_fraction(drop: f64, decay: DropDecay, since_first: u64, span: u64) -> f64 {
-    match decay {
-        DropDecay::Cosine => drop * 0.5 * (1.0 + libm::cos(PI * since_first as f64 / span as f64)),
-        DropDecay::Constant => drop,
+impl DropAndGrow {
+    /// Returns the share of a layer's weights that the update `since_first` iterations after the first one drops.
+    pub fn drop_fraction(&self, since_first: u64) -> f64 {
+        match self.decay {
+            DropDecay::Cosine => self.drop * 0.5 * (1.0 + libm::cos(PI * since_first as f64 / self.span as f64)),
+            DropDecay::Constant => self.drop,
+        }
     }
 }
 
@@ -107,7 +113,7 @@ impl MaskUpdates<'_> {
     /// Returns whether an update takes the place of the optimizer step of its iteration, and needs the gradient of all
     /// weights on the batch of that step. Other updates follow the step.
     pub(super) fn replaces_step(&self) -> bool {
-        matches!(self.rule, UpdateRule::Regrow { growth: Growth::Gradient, .. })
+        matches!(self.rule, UpdateRule::Regrow(DropAndGrow { growth: Growth::Gradient, .. }))
     }
 
     /// Returns the mask after an update, by the state of the network before it. `gradients`: those of all weights, where
@@ -118,8 +124,8 @@ impl MaskUpdates<'_> {
             LaneState::Float64(state) => magnitudes(mask, &state.weights),
         };
         match self.rule {
-            UpdateRule::Regrow { drop, decay, span, .. } => {
-                let fraction = drop_fraction(*drop, *decay, update * self.schedule.every, *span);
+            UpdateRule::Regrow(regrowth) => {
+                let fraction = regrowth.drop_fraction(update * self.schedule.every);
                 let growth = match gradients {
                     Some(gradients) => self::magnitudes(mask, gradients),
                     None => self.random_scores(mask, update),
@@ -168,11 +174,12 @@ mod tests {
 
     #[test]
     fn drop_fraction_falls_along_half_a_cosine() {
-        let at = |since_first| drop_fraction(0.3, DropDecay::Cosine, since_first, 600);
+        let cosine = DropAndGrow { growth: Growth::Random, drop: 0.3, decay: DropDecay::Cosine, span: 600 };
+        let at = |since_first| cosine.drop_fraction(since_first);
         assert_eq!(at(0), 0.3);
         // cos(π/3) is 1/2, and cos(π/2) is 0.
         assert!((at(200) - 0.225).abs() < 1e-15 && (at(300) - 0.15).abs() < 1e-15 && at(600).abs() < 1e-15);
-        assert_eq!(drop_fraction(0.3, DropDecay::Constant, 599, 600), 0.3);
+        assert_eq!(DropAndGrow { decay: DropDecay::Constant, ..cosine }.drop_fraction(599), 0.3);
     }
 
     #[test]

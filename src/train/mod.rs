@@ -8,7 +8,7 @@ mod sampler;
 mod training_loop;
 
 pub use lr_schedule::{LrSchedule, validate_lr_schedule};
-pub use mask_updates::{MaskUpdates, UpdateRule, UpdateSchedule, drop_fraction};
+pub use mask_updates::{DropAndGrow, MaskUpdates, UpdateRule, UpdateSchedule};
 pub use sampler::{BatchSampler, iterations_per_epoch};
 pub use training_loop::{
     LaneInput, MaskUpdate, TrainedLane, TrainingEnd, TrainingLoop, TrainingProgress, UpdatedMasks,

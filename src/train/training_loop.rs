@@ -87,7 +87,7 @@ pub enum TrainingEnd {
     Trained(TrainedLane),
     /// The evaluation at this iteration found a loss or a weight that is not finite. The curve ends before it.
     Diverged(Curve, Iteration),
-    /// The audit failed before the first step, on the state that the trainer had loaded.
+    /// The audit failed, on the state that the trainer had loaded or after an update of the mask.
     AuditFailed(Error),
 }
 
@@ -197,7 +197,7 @@ impl<'a> TrainingLoop<'a> {
         self.trainer.snapshot(lane)
     }
 
-    /// Ends a lane before its first step, because its loaded state failed the audit.
+    /// Ends a lane, because its loaded state or an update of its mask failed the audit.
     pub fn fail_audit(&mut self, lane: usize, error: Error) {
         self.lanes[lane].result = Some(TrainingEnd::AuditFailed(error));
     }
@@ -336,7 +336,7 @@ impl<'a> TrainingLoop<'a> {
     }
 
     /// Updates the masks of the lanes for which it is time, after the step of this iteration. A lane in `replacing` goes
-    /// on from its state before the step.
+    /// on from its weights and moments before the step.
     fn update_masks(&mut self, replacing: Vec<Option<BeforeStep>>) -> Result<()> {
         for (lane, before_step) in replacing.into_iter().enumerate() {
             let Some(updates) = self.inputs[lane].updates.as_ref() else { continue };
@@ -344,7 +344,10 @@ impl<'a> TrainingLoop<'a> {
             let outputs = &mut self.lanes[lane];
             let Some(masks) = outputs.masks.as_mut().filter(|_| outputs.result.is_none()) else { continue };
             let (state, gradients) = match before_step {
-                Some(BeforeStep { state, gradients }) => (state, Some(gradients)),
+                // The running statistics of batch norms have the batch: it has been seen.
+                Some(BeforeStep { state, gradients }) => {
+                    (state.with_buffers_of(self.trainer.state(lane)?), Some(gradients))
+                }
                 None => (self.trainer.state(lane)?, None),
             };
             let after = updates.updated(update, &masks.current, &state, gradients.as_ref());

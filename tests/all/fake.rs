@@ -105,7 +105,10 @@ impl Trainer for FakeTrainer {
     }
 
     fn load(&mut self, lane: usize, from: &Snapshot, mask: &Mask) -> Result<()> {
-        self.lanes[lane] = FakeLane { state: from.clone(), kept: mask.kept_total() };
+        let mut state = from.clone();
+        mask.apply(&mut state.weights);
+        state.moments.iter_mut().for_each(|moment| mask.apply(moment));
+        self.lanes[lane] = FakeLane { state, kept: mask.kept_total() };
         Ok(())
     }
 

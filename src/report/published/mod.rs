@@ -1,5 +1,7 @@
 //! Published numbers beside those of a run: the sets that `report.reference` names, as CSV files with their sources.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -173,8 +175,6 @@ pub fn published_table(comparisons: &[PublishedComparison]) -> Table {
 /// or if the set has no number for its network, data set, arms and sizes.
 pub(super) fn published_comparisons(run: &Run, experiment: &Experiment) -> Vec<PublishedComparison> {
     let Some(set) = experiment.report.reference else { return Vec::new() };
-    let architecture = name_of(&serde_json::to_value(&experiment.network).unwrap_or_default()["architecture"]);
-    let dataset = name_of(&serde_json::to_value(&experiment.data.dataset).unwrap_or_default());
     let groups = RoundGroup::by_arm_and_round(&run.rounds);
     let compare = |row: PublishedRow| {
         let is_near = |group: &&RoundGroup<'_>| {
@@ -194,8 +194,33 @@ pub(super) fn published_comparisons(run: &Run, experiment: &Experiment) -> Vec<P
             place: published.place_of(&here),
         })
     };
-    let is_of_setting = |row: &PublishedRow| row.architecture == architecture && row.dataset == dataset;
-    rows(set).into_iter().filter(is_of_setting).filter_map(compare).collect()
+    rows_of_setting(set, experiment).into_iter().filter_map(compare).collect()
+}
+
+/// Returns a warning if the set that an experiment names has no numbers for its network, data set and arms.
+pub fn published_warning(experiment: &Experiment) -> Option<String> {
+    let set = experiment.report.reference?;
+    let is_of_an_arm = |row: &PublishedRow| experiment.arms.0.iter().any(|(name, _)| *name == row.arm);
+    let of_setting: Vec<PublishedRow> = rows_of_setting(set, experiment);
+    if of_setting.iter().any(is_of_an_arm) {
+        return None;
+    }
+    let arms: BTreeSet<&str> = of_setting.iter().map(|row| row.arm.as_str()).collect();
+    Some(if arms.is_empty() {
+        "`report.reference` has no numbers for this network and this data set: none are shown".to_owned()
+    } else {
+        let arms = arms.into_iter().collect::<Vec<_>>().join(", ");
+        format!("`report.reference` has numbers for arms of these names only, and there is none: {arms}")
+    })
+}
+
+/// Returns the rows of a set for the network and the data set of an experiment.
+fn rows_of_setting(set: PublishedSet, experiment: &Experiment) -> Vec<PublishedRow> {
+    let architecture = name_of(&serde_json::to_value(&experiment.network).unwrap_or_default()["architecture"]);
+    let dataset = name_of(&serde_json::to_value(&experiment.data.dataset).unwrap_or_default());
+    let mut rows = rows(set);
+    rows.retain(|row| row.architecture == architecture && row.dataset == dataset);
+    rows
 }
 
 /// Returns the name of a network or a data set in a set, such as `vgg16` or `wide_resnet_22_2`; empty for values without one.
@@ -289,5 +314,12 @@ mod tests {
         assert_eq!((place(&[0.94]), place(&[0.93])), (BandPlace::Above, BandPlace::Below));
         assert_eq!(published_comparisons(&run(&[0.93]), &set("report={margin=0.1}")), []);
         assert_eq!(published_comparisons(&run(&[0.93]), &set("report={reference='renda2020'}")), [], "another network");
+        assert_eq!(published_warning(&named), None);
+        let other = published_warning(&set("report={reference='renda2020'}")).unwrap();
+        assert!(other.contains("no numbers for this network"), "{other}");
+        let mut renamed = named.clone();
+        renamed.arms.0[0].0 = "syn".to_owned();
+        let said = published_warning(&renamed).unwrap();
+        assert!(said.ends_with("grasp, magnitude, random, snip, synflow"), "{said}");
     }
 }

@@ -33,7 +33,7 @@ pub fn remake_gradient_masks(verifier: &Verifier<'_>, context: &RunContext<'_>) 
         }
         let id = || TrainingId::of(spec).to_string();
         match prepare(spec, prepare_context) {
-            Ok((made, _)) if made == verifier.store.start_mask(spec)? => check.pass(),
+            Ok(made) if made.mask == verifier.store.start_mask(spec)? => check.pass(),
             Ok(_) => check.differ(id(), "its mask is not the one that its scores make".to_owned(), OTHER_NUMBERS),
             Err(error) if error.is::<Unavailable>() => freed += 1,
             Err(error) => check.differ(id(), format!("{error:#}"), OTHER_NUMBERS),

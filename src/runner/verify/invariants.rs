@@ -110,9 +110,9 @@ impl Verifier<'_> {
             self.trainings().into_iter().partition(|(spec, _)| self.study.needs_probe(&spec.mask));
         let mut check =
             check_each_of(others, "pruning", "masks made again from the stored weights", freed, |spec, _| {
-                let (made, _) = prepare(spec, self.context())?;
+                let made = prepare(spec, self.context())?;
                 ensure!(
-                    made == self.store.start_mask(spec)?,
+                    made.mask == self.store.start_mask(spec)?,
                     AuditError::new("its mask is not the one that pruning makes")
                 );
                 Ok(())

@@ -18,7 +18,7 @@ fn early_bird_masks_are_drawn_once_they_change_little_and_their_cost_ends_there(
     let said = stderr(&run);
     assert_eq!(run.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("no early-bird mask until iteration 120: of 5 masks in a row the newest is at least"),
+        said.contains("no early-bird mask until iteration 120: of 5 masks in a row, the largest distance of the newest to another is"),
         "{said}"
     );
     let rounds = rows(&run_dir(runs.path()), "rounds.csv");
@@ -52,7 +52,10 @@ fn early_bird_masks_that_could_never_be_drawn_are_refused() {
     };
     for (mask, message) in [
         // 40 iterations an epoch: masks at 0, 40, 80 and 120.
-        ("like=\"winning_ticket\"", "120 iterations have 4 masks, and 5 in a row are compared"),
+        (
+            "like=\"winning_ticket\"",
+            "120 iterations have 4 masks for `a`, one every 40 iterations, and 5 in a row are compared",
+        ),
         ("like=\"a\"", "arms refer to each other in a circle: a"),
         ("like=\"winning_ticket\",epsilon=0.1", "unknown key `epsilon`"),
         ("like=\"winning_ticket\",every=\"10it\",window=1", "must be from 2 to 1000"),

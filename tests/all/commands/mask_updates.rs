@@ -189,7 +189,7 @@ fn mask_updates_that_do_not_fit_are_refused() {
         ),
         (
             "mask=\"dense\",weights=\"reinit\",mask_updates={method=\"rigl\"}".into(),
-            "a dense mask has no weights to grow",
+            "keep the number of weights, and a dense mask has all",
         ),
         (
             "mask={of=\"rigl\"},weights=\"rewind\",mask_updates={method=\"set\"},train=false".into(),
@@ -205,7 +205,10 @@ fn mask_updates_that_do_not_fit_are_refused() {
         ),
         ("mask={of=\"rigl\"},weights=\"rewind\",length=0".into(), "must be from 1 to 100"),
         ("mask={of=\"rigl\"},weights=\"rewind\",mask_updates=\"rigl\"".into(), "method = \"rigl\""),
-        ("mask=\"dense\",weights=\"rewind\",mask_updates={method=\"edge_popup\"}".into(), "need a mask that prunes"),
+        (
+            "mask=\"dense\",weights=\"rewind\",mask_updates={method=\"edge_popup\"}".into(),
+            "keep the number of weights, and a dense mask has all",
+        ),
         ("mask={of=\"rigl\"},weights=\"rewind\",mask_updates={method=\"bernoulli\"}".into(), "begins with all weights"),
         (
             "mask={of=\"rigl\"},weights=\"rewind\",mask_updates={method=\"edge_popup\",every=\"5it\"}".into(),
@@ -220,16 +223,7 @@ fn mask_updates_that_do_not_fit_are_refused() {
 #[test]
 fn experiments_in_which_no_trainer_trains_scores_are_refused() {
     let runs = tempfile::tempdir().unwrap();
-    let refused = |sets: &[&str]| {
-        let mut command = lth();
-        command.args(["plan", SMOKE]).env("LTH_RUNS_DIR", runs.path());
-        for set in sets {
-            command.args(["--set", set]);
-        }
-        let refused = command.output().unwrap();
-        assert_eq!(refused.status.code(), Some(2), "{sets:?}: {}", stdout(&refused));
-        stderr(&refused)
-    };
+    let refused = |sets: &[&str]| output_of_refusal(sets, runs.path());
     let said = refused(&[SUPERMASKS[0], "run.engine=sparse"]);
     assert!(
         said.contains("the sparse trainer cannot be used: it trains weights, and the arm `edge` trains scores"),
@@ -287,4 +281,73 @@ fn networks_with_changing_masks_can_be_measured_and_exported() {
             "{arm}: the end of the line is the network"
         );
     }
+}
+
+// regression: a mask that is pruned in one ranking of all layers had the same key with other excluded layers
+#[test]
+fn gradual_pruning_with_other_excluded_layers_has_other_keys() {
+    let runs = tempfile::tempdir().unwrap();
+    let id = |exclude: &str| {
+        let gmp = "arms={gmp={mask=\"dense\",mask_updates={method=\"gmp\",cut=[0.5],every=\"10it\"},allocation=\"global\",\
+                   weights=\"reinit\"}}";
+        let network = "network={architecture={mlp={hidden=[16,16,16]}}}";
+        json(&["plan", SMOKE, "--json", "--set", gmp, "--set", network, "--set", exclude], runs.path())["id"].clone()
+    };
+    // Both have 256 weights.
+    assert_ne!(id("prune.exclude=[\"linear2\"]"), id("prune.exclude=[\"linear3\"]"));
+}
+
+// regression: scores began with the moments of the weights at the rewind point, which only the audit noticed
+#[test]
+fn masks_are_trained_for_late_weights_with_fresh_moments() {
+    let runs = tempfile::tempdir().unwrap();
+    let late = "arms.late={mask={of=\"winning_ticket\"},mask_updates={method=\"edge_popup\"},weights=\"rewind\",rewind_to=\"30it\"}";
+    run_ok(SMOKE, runs.path(), &[late, "replicates=1", "rounds=1"]);
+    let row = rows(&run_dir(runs.path()), "rounds.csv").into_iter().find(|row| row["arm"] == "late").unwrap();
+    assert_eq!((row["start_iteration"].as_str(), row["iterations"].as_str()), ("30", "90"));
+}
+
+// regression: `lth evaluate` refused a whole run, because no single network has the mean accuracy of drawn masks
+#[test]
+fn networks_with_drawn_masks_are_left_out_where_single_networks_are_measured() {
+    let runs = tempfile::tempdir().unwrap();
+    run_ok(SMOKE, runs.path(), &[SUPERMASKS[2], "replicates=1", "rounds=1", "run.keep=all"]);
+    let evaluated = output(&["evaluate", "smoke"], runs.path());
+    assert!(evaluated.status.success(), "{}", stderr(&evaluated));
+    assert!(stderr(&evaluated).contains("note: 1 training run with drawn masks left out"), "{}", stderr(&evaluated));
+    let arms: Vec<String> =
+        rows(&run_dir(runs.path()), "robustness.csv").into_iter().map(|mut row| row.remove("arm").unwrap()).collect();
+    assert!(arms.contains(&"winning_ticket".to_owned()) && !arms.contains(&"drawn".to_owned()), "{arms:?}");
+    let exclude = output_of_refusal(&[SUPERMASKS[2], "prune.exclude=[\"output\"]"], runs.path());
+    assert!(
+        exclude.contains("`bernoulli` trains the masks of all layers, and `[prune]` keeps `output` whole"),
+        "{exclude}"
+    );
+}
+
+/// Returns what `lth plan` says of an experiment that it refuses.
+fn output_of_refusal(sets: &[&str], runs: &std::path::Path) -> String {
+    let mut command = lth();
+    command.args(["plan", SMOKE]).env("LTH_RUNS_DIR", runs);
+    for set in sets {
+        command.args(["--set", set]);
+    }
+    let refused = command.output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{sets:?}: {}", stdout(&refused));
+    stderr(&refused)
+}
+
+// regression: a mask that does not change had other layers than without the key, and dense networks could not train longer
+#[test]
+fn static_masks_keep_the_layers_of_their_scores_and_dense_networks_may_train_longer() {
+    let runs = tempfile::tempdir().unwrap();
+    let shot = "arms.shot={mask={one_shot={cut=[0.5]}},weights=\"rewind\"}";
+    let fixed = "arms.fixed={mask={one_shot={cut=[0.5]}},mask_updates={method=\"static\"},weights=\"rewind\"}";
+    let longer = "arms.longer={mask=\"dense\",weights=\"rewind\",length=2}";
+    run_ok(SMOKE, runs.path(), &[shot, fixed, longer, "replicates=1", "rounds=1"]);
+    let rounds = rows(&run_dir(runs.path()), "rounds.csv");
+    let key = |arm: &str| rounds.iter().find(|row| row["arm"] == arm).unwrap()["key"].clone();
+    assert_eq!(key("shot"), key("fixed"), "one training run");
+    let longer = rounds.iter().find(|row| row["arm"] == "longer").unwrap();
+    assert_eq!((longer["iterations"].as_str(), longer["weights_remaining"].as_str()), ("240", "1.0"));
 }

@@ -300,7 +300,7 @@ fn allocations_that_cannot_be_are_refused_at_their_key() {
         stderr(&refused)
     };
     let random = refused("mask={random=\"winning_ticket\"},allocation=\"erk\"");
-    assert!(random.contains("belongs to the masks `iterative`, `one_shot` and `at_init`"), "{random}");
+    assert!(random.contains("belongs to the masks `iterative`, `one_shot`, `at_init` and `early_bird`"), "{random}");
     assert!(
         random.contains("write `mask = { at_init = { method = \"random\", like = \"winning_ticket\" } }`"),
         "{random}"

@@ -13,7 +13,9 @@ use lth::engine::optim::Sgd;
 use lth::engine::{Optimizer, TrainerSpec, torch};
 use lth::network::{Network, build};
 use lth::prune::{PruningRates, RemainingCounts};
-use lth::train::{BatchSampler, LaneInput, MaskUpdate, MaskUpdates, TrainingLoop, UpdateRule, UpdateSchedule};
+use lth::train::{
+    BatchSampler, DropAndGrow, LaneInput, MaskUpdate, MaskUpdates, TrainingLoop, UpdateRule, UpdateSchedule,
+};
 
 use crate::support;
 use crate::trainer_contract::mlp::{Build, CASES, Case, FLOAT32_TRAINERS, dataset, dense_build, start};
@@ -41,7 +43,7 @@ fn stream() -> Stream {
 }
 
 fn regrow(growth: Growth, drop: f64, span: u64) -> UpdateRule {
-    UpdateRule::Regrow { growth, drop, decay: DropDecay::Cosine, span }
+    UpdateRule::Regrow(DropAndGrow { growth, drop, decay: DropDecay::Cosine, span })
 }
 
 /// The network of the sequences by hand: one linear layer of three inputs and two classes, and one image of class 0 with
@@ -265,7 +267,7 @@ impl Lane {
 fn check_update(name: &str, rule: &UpdateRule, update: &MaskUpdate) {
     let MaskUpdate { before, after, .. } = update;
     match rule {
-        UpdateRule::Regrow { .. } => assert_eq!(after.kept_counts(), before.kept_counts(), "{name}"),
+        UpdateRule::Regrow(_) => assert_eq!(after.kept_counts(), before.kept_counts(), "{name}"),
         UpdateRule::Prune { .. } => assert!(after.is_subset_of(before), "{name}"),
     }
 }
@@ -294,7 +296,7 @@ fn masks_change_by_their_rule_and_pruned_weights_stay_0() {
             let masks = training.progress(0).unwrap().masks.unwrap();
             let ever = masks.ever_kept.kept_total();
             match rule {
-                UpdateRule::Regrow { .. } => {
+                UpdateRule::Regrow(_) => {
                     assert_eq!(masks.current.kept_counts(), lane.mask.kept_counts(), "{name} {rule:?}");
                     assert!(ever > lane.mask.kept_total() * 11 / 10, "{name} {rule:?}: {ever} weights ever kept");
                 }
