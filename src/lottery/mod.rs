@@ -56,6 +56,7 @@ mod lineage;
 mod lockstep;
 mod plan;
 mod plan_builder;
+mod plan_checks;
 mod prepare;
 mod resolved;
 mod rules;
