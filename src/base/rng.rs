@@ -121,6 +121,12 @@ impl CounterRng {
     }
 }
 
+/// Returns the number in [0, 1), a multiple of 2⁻⁵³, of 64 random bits.
+#[inline(always)]
+pub fn unit(bits: u64) -> f64 {
+    (bits >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+}
+
 /// A `ChaCha8` generator with the distributions that this program draws from.
 pub struct Generator {
     chacha: ChaCha8Rng,
@@ -131,7 +137,7 @@ pub struct Generator {
 impl Generator {
     /// Draws a uniform number in [0, 1), a multiple of 2⁻⁵³.
     pub fn unit(&mut self) -> f64 {
-        (self.chacha.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+        unit(self.chacha.next_u64())
     }
 
     /// Draws a uniform integer in `0..bound`, without bias (Lemire, arXiv 1805.10941).
@@ -201,7 +207,7 @@ impl SplitMix {
 
     /// Draws a uniform number in [0, 1).
     pub fn unit(&mut self) -> f64 {
-        (self.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+        unit(self.next_u64())
     }
 
     /// Draws a uniform number in [`low`, `high`).

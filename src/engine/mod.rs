@@ -2,10 +2,10 @@
 //!
 //! The interface is a [`Trainer`], which takes optimizer steps, and an [`Engine`], which builds trainers and estimates
 //! what their steps cost, from a [`Workload`]. [`EngineSelector`] chooses the engine of each training run. A [`Probe`]
-//! computes gradients without training. A [`ScoreTrainer`] trains the masks of untrained weights, with another trainer. The engines are [`torch`] (dense, with libtorch) and [`sparse`]. They share the
-//! optimizers (`optim`), the places of parameters in flat buffers (`param_layout`), the floating-point types
-//! (`element`), loss, dropout, gradient clipping, inputs, and the linear layers of fully connected networks
-//! (`linear_stack`).
+//! computes gradients without training. A [`ScoreTrainer`] trains the masks of untrained weights, with another trainer.
+//! The engines are [`torch`] (dense, with libtorch) and [`sparse`]. They share the optimizers (`optim`), the places of
+//! parameters in flat buffers (`param_layout`), the floating-point types (`element`), loss, dropout, gradient clipping,
+//! inputs, and the linear layers of fully connected networks (`linear_stack`).
 
 mod clip;
 mod dropout;

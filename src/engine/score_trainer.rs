@@ -15,7 +15,7 @@ use super::optim::{Optimizer, ParameterSlices, moment_slots, update};
 use super::trainer::{Batch, RunningStatistics, Trainer};
 use crate::base::curve::Score;
 use crate::base::mask::{LayerMask, Mask};
-use crate::base::rng::{CounterRng, mix};
+use crate::base::rng::{CounterRng, mix, unit};
 use crate::base::tensors::{LaneState, NamedTensor, Snapshot, TensorMap};
 use crate::config::Supermask;
 use crate::data::Split;
@@ -287,11 +287,6 @@ impl Trainer for ScoreTrainer {
     fn set_threads(&mut self, threads: usize) {
         self.inner.get_mut().set_threads(threads);
     }
-}
-
-/// Returns a number in [0, 1) from random bits.
-fn unit(bits: u64) -> f64 {
-    (bits >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
 }
 
 /// Returns 1 / (1 + e^−x), with the same bits on every machine.

@@ -105,7 +105,8 @@ fn audit_buffers(rule: &StartRule, replicate: u32, context: PrepareContext<'_>, 
     Ok(())
 }
 
-/// Checks the counts of the mask at the start of a training run, and its relation to the masks and weights that it is made from.
+/// Checks the counts of the mask at the start of a training run, and its relation to the masks and weights that it is
+/// made from.
 ///
 /// # Errors
 /// Fails with an [`AuditError`] if an invariant does not hold, or with another error if an output of another training

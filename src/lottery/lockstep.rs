@@ -22,8 +22,9 @@ pub struct LockstepGroup<'a> {
 ///
 /// Training runs can train in lockstep if they have the same depth in the dependency graph, the same engine, the same
 /// first and last iteration, and the same data order, and if all of them train weights, or all of them scores of one kind.
-/// By the depth, no training run depends on another of its group, and the dependencies between groups have no cycle. By the data order, copies with another one (see
-/// [`TrainingSpec::with_other_data_order`]) do not change the groups of the plan.
+/// By the depth, no training run depends on another of its group, and the dependencies between groups have no cycle. By
+/// the data order, copies with another one (see [`TrainingSpec::with_other_data_order`]) do not change the groups of the
+/// plan.
 pub fn lockstep_groups(plan: &Plan, lane_count: usize) -> Vec<LockstepGroup<'_>> {
     let mut depths: BTreeMap<&ContentHash, usize> = BTreeMap::new();
     let mut groups: Vec<LockstepGroup<'_>> = Vec::new();

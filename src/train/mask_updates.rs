@@ -105,11 +105,6 @@ fn pruned_counts(start: &[u64], target: &RemainingCounts, update: u64, count: u6
 }
 
 impl MaskUpdates<'_> {
-    /// Returns the number of the update at an iteration, from 0; `None` if there is none.
-    pub(super) fn update_at(&self, iteration: Iteration) -> Option<u64> {
-        self.schedule.update_at(iteration)
-    }
-
     /// Returns whether an update takes the place of the optimizer step of its iteration, and needs the gradient of all
     /// weights on the batch of that step. Other updates follow the step.
     pub(super) fn replaces_step(&self) -> bool {

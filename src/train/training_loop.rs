@@ -311,7 +311,7 @@ impl<'a> TrainingLoop<'a> {
         let iteration = self.iteration;
         let is_due = |(input, lane): (&LaneInput<'_>, &LaneOutputs)| {
             let updates = input.updates.as_ref().filter(|updates| lane.is_running() && updates.replaces_step());
-            updates.is_some_and(|updates| updates.update_at(iteration).is_some())
+            updates.is_some_and(|updates| updates.schedule.update_at(iteration).is_some())
         };
         let due: Vec<bool> = self.inputs.iter().zip(&self.lanes).map(is_due).collect();
         if !due.contains(&true) {
@@ -340,7 +340,7 @@ impl<'a> TrainingLoop<'a> {
     fn update_masks(&mut self, replacing: Vec<Option<BeforeStep>>) -> Result<()> {
         for (lane, before_step) in replacing.into_iter().enumerate() {
             let Some(updates) = self.inputs[lane].updates.as_ref() else { continue };
-            let Some(update) = updates.update_at(self.iteration) else { continue };
+            let Some(update) = updates.schedule.update_at(self.iteration) else { continue };
             let outputs = &mut self.lanes[lane];
             let Some(masks) = outputs.masks.as_mut().filter(|_| outputs.result.is_none()) else { continue };
             let (state, gradients) = match before_step {
